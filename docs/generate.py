@@ -1,0 +1,271 @@
+"""Write the reference pages from the code: commands, settings, dataset files, exit codes.
+
+python docs/generate.py            write the pages
+python docs/generate.py --check    say which pages are behind the code (exit 1)
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+DOCS = Path(__file__).resolve().parent
+MARK = "<!-- Written by `make docs` from the code; edit the code instead. -->"
+BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_length": "length at least"}
+BOUNDS |= {"max_length": "length at most", "pattern": "pattern"}
+
+TYPE_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "`true` or `false`", "NoneType": "nothing"}
+TYPE_NAMES |= {"SecretStr": "text, secret"}
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def walk_commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield each visible command below a group with its words, in the order of the help text."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path[-1])
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from walk_commands(inner, (*path, name))
+
+
+def commands_page() -> str:
+    """Render every command with its arguments and options."""
+    from infra.cli.main import cli
+
+    found = list(walk_commands(cli, ("sereno",)))
+    lines = ["# Commands", "", MARK, "", "What each exit code means: [exit codes](exit-codes.md).", ""]
+    lines += ["| command | does |", "|---|---|"]
+    lines += [
+        f"| [`{' '.join(path)}`](#{anchor(' '.join(path))}) | {cell(command.get_short_help_str(limit=200))} |"
+        for path, command in found[1:]
+    ]
+    for path, command in found:
+        lines += ["", *command_section(path, command)]
+    return "\n".join(lines) + "\n"
+
+
+def command_section(path: tuple[str, ...], command: click.Command) -> list[str]:
+    """Render one command."""
+    context = click.Context(command, info_name=path[-1])
+    usage = " ".join([*path, *command.collect_usage_pieces(context)])
+    lines = [f"## {' '.join(path)}", "", help_text(command), "", "```text", usage, "```"]
+    options = [p for p in command.get_params(context) if isinstance(p, click.Option) and not p.hidden]
+    lines += ["", "| option | default | meaning |", "|---|---|---|"]
+    return lines + [option_row(option, context) for option in options]
+
+
+def help_text(command: click.Command) -> str:
+    """Return a command's help; a paragraph that keeps its lines (click's mark is a backspace) becomes a block."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    kept = [f"```text\n{p.removeprefix('\b').strip()}\n```" if p.startswith("\b") else p for p in paragraphs]
+    return "\n\n".join(kept)
+
+
+def option_row(option: click.Option, context: click.Context) -> str:
+    """Render one option as a row of the table."""
+    names = ", ".join(f"`{name}`" for name in option.opts)
+    if option.secondary_opts:
+        names += " / " + ", ".join(f"`{name}`" for name in option.secondary_opts)
+    if not option.is_flag and not option.count:
+        names += f" `{option.make_metavar(context)}`"
+    return f"| {cell(names)} | {cell(option_default(option))} | {cell(option.help or '')} |"
+
+
+def option_default(option: click.Option) -> str:
+    """Render an option's default; flags that are off and options without one have none to tell."""
+    info = option.to_info_dict()["default"]
+    if option.required:
+        return "required"
+    if info is None or info is False or info == () or callable(info):
+        return ""
+    return f"`{info}`"
+
+
+# --- settings and dataset files -------------------------------------------------------------------------------------
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the pydantic models that an annotation names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from models_in(inner)
+
+
+def all_models(root: type[BaseModel]) -> list[type[BaseModel]]:
+    """List a model and those below it, each once, in the order of their fields."""
+    found = [root]
+    for model in found:
+        for field in model.model_fields.values():
+            found += [inner for inner in models_in(field.annotation) if inner not in found]
+    return found
+
+
+def type_text(annotation: Any) -> str:
+    """Render a type for a person who writes YAML."""
+    args = typing.get_args(annotation)
+    if args:
+        return composed_text(typing.get_origin(annotation), args)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{anchor(annotation.__name__)})"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{member.value}`" for member in annotation)
+    return TYPE_NAMES.get(getattr(annotation, "__name__", ""), "any value")
+
+
+def composed_text(origin: Any, args: tuple[Any, ...]) -> str:
+    """Render a type that is made of others."""
+    if origin is typing.Annotated:
+        limits = [item for part in args[1:] for item in (part.metadata if isinstance(part, FieldInfo) else [part])]
+        return type_text(args[0]) + bounds_text(limits)
+    if origin is typing.Literal:
+        return " or ".join(f"`{a if isinstance(a, str) and a.strip() else json.dumps(a)}`" for a in args)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(type_text(a) for a in args))
+    if origin is dict:
+        return f"map of {type_text(args[0])} to {type_text(args[1])}"
+    return tuple_text(args)
+
+
+def tuple_text(args: tuple[Any, ...]) -> str:
+    """Render a list type; a tuple of fixed length is spelled out."""
+    if len(args) > 1 and args[1] is not Ellipsis:
+        return "[" + ", ".join(type_text(a) for a in args) + "]"
+    return f"list of {type_text(args[0])}"
+
+
+def bounds_text(limits: Iterable[Any]) -> str:
+    """Render the limits of a value."""
+    parts = []
+    for item in limits:
+        for name, words in BOUNDS.items():
+            value = getattr(item, name, None)
+            if value is not None:
+                parts.append(f"{words} `{value}`" if name == "pattern" else f"{words} {value}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def default_text(field: FieldInfo) -> str:
+    """Render a default as it would stand in YAML."""
+    if field.default_factory is not None or (field.default is PydanticUndefined and not field.is_required()):
+        return ""
+    if field.is_required():
+        return "required"
+    value = field.default.value if isinstance(field.default, Enum) else field.default
+    return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def model_section(model: type[BaseModel], heading: str) -> list[str]:
+    """Render one model as a table of its fields."""
+    lines = [f"## {heading}", "", inspect.getdoc(model) or "", "", "| key | value | default | meaning |"]
+    lines.append("|---|---|---|---|")
+    for name, field in model.model_fields.items():
+        kind = type_text(field.annotation) + bounds_text(field.metadata)
+        row = (f"`{name}`", kind, default_text(field), field.description or "")
+        lines.append("| " + " | ".join(cell(text) for text in row) + " |")
+    return lines
+
+
+def model_page(title: str, intro: str, root: type[BaseModel]) -> str:
+    """Render a model and all that stand below it."""
+    lines = [f"# {title}", "", MARK, "", intro]
+    for model in all_models(root):
+        lines += ["", *model_section(model, model.__name__)]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Render `sereno.yaml`."""
+    from schemas.settings import Settings
+
+    intro = (
+        "What may stand in `sereno.yaml`. A flag wins over an environment variable, that over the file, that over the "
+        "default. A variable's name is `SERENO_` and the key in capitals, levels joined by two underscores: "
+        "`SERENO_CLUSTER__KIND=threads`. An unknown key is refused with its line and the nearest known name."
+    )
+    return model_page("Settings", intro, Settings)
+
+
+def datasets_page() -> str:
+    """Render `datasets/NAME.yaml`."""
+    from schemas.dataset import Dataset
+
+    intro = (
+        "What may stand in `datasets/NAME.yaml`, the one file that says what is watched. `sereno init` writes it from "
+        "real files, with comments; every line may be edited. An unknown key is refused with its line and the nearest "
+        "known name."
+    )
+    return model_page("Dataset files", intro, Dataset)
+
+
+def exit_codes_page() -> str:
+    """Render the table of exit codes."""
+    from schemas.errors import EXIT_MEANING, Exit
+
+    lines = [
+        "# Exit codes",
+        "",
+        MARK,
+        "",
+        "Every command ends with one of these. `backfill` ends with the worst of its ",
+    ]
+    lines[-1] += "nights, after all were tried."
+    lines += ["", "| code | name | meaning |", "|---|---|---|"]
+    lines += [f"| {code.value} | {code.name} | {cell(EXIT_MEANING[code])} |" for code in Exit]
+    return "\n".join(lines) + "\n"
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "datasets.md": datasets_page,
+    "exit-codes.md": exit_codes_page,
+}
+
+
+def anchor(heading: str) -> str:
+    """Return the link target that a heading gets."""
+    kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -_")
+    return kept.replace(" ", "-")
+
+
+def cell(text: str) -> str:
+    """Make a text fit into one cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them."""
+    behind = []
+    for name, render in PAGES.items():
+        path, text = DOCS / name, render()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            behind.append(name)
+            if "--check" not in arguments:
+                path.write_text(text, encoding="utf-8")
+    if "--check" in arguments and behind:
+        print(f"behind the code: {', '.join(behind)}; run `make docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

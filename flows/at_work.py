@@ -1,0 +1,181 @@
+"""A night from lease to final row: what stands around the stages of every flow that works on one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date as Date
+from typing import TYPE_CHECKING, Any, Protocol
+
+from infra.runtime.lease import Lease
+from infra.runtime.logs import run_log
+from infra.runtime.work import work_folder
+from schemas.dataset import Dataset, load_dataset
+from schemas.errors import SerenoError
+from tasks.conclude import conclude
+from tasks.night import (
+    PIPELINE_PROTOCOL,
+    Night,
+    NightOptions,
+    NightRequest,
+    fingerprint,
+    input_hashes,
+    settled,
+    window_of,
+)
+from tasks.training import settle_training, training_window
+
+if TYPE_CHECKING:
+    from flows.session import Session
+    from infra.runtime.cluster import Compute
+    from schemas.results import NightResult
+    from tasks.training import TrainingDecision
+
+logger = logging.getLogger("sereno.night")
+
+
+class Stage(Protocol):
+    """A Prefect task that does one stage."""
+
+    def __call__(self, work: AtWork) -> Any:
+        """Do the stage."""
+
+
+@dataclass(eq=False)
+class AtWork:
+    """A night at work, and the session that it works in.
+
+    Args:
+        night: What is known so far.
+        session: Stores, compute, training process.
+        lease: Holds the night.
+    """
+
+    night: Night
+    session: Session
+    lease: Lease
+    failure: Exception | None = None
+
+    @property
+    def compute(self) -> Compute:
+        """The Dask client."""
+        ingested = self.night.ingested
+        return self.session.compute(sum(file.bytes for file in ingested.files) if ingested else 0)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure a stage, say on a terminal that it runs, and make sure that the night is still held."""
+        request = self.night.request
+        self.session.progress.say(f"{request.dataset.name} {request.iso}: {stage}")
+        self.lease.check()
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.night.seconds[stage] = round(time.perf_counter() - start, 3)
+            logger.info("%s %s: %s took %.2f s", request.dataset.name, request.iso, stage, self.night.seconds[stage])
+
+
+def do_night(
+    session: Session, name: str, date: Date, options: NightOptions, stages: Sequence[Stage], report: Stage
+) -> NightResult:
+    """Take the night, do its stages, report whatever came of them, and write the final row.
+
+    Args:
+        session: Stores, compute, training process.
+        name: The dataset.
+        date: The logical date.
+        options: How to do it.
+        stages: Prefect tasks, in order; the first that fails ends the night.
+        report: The task that concludes, always done.
+
+    Raises:
+        LockedNight: Another run holds the night.
+        ConfigError: The dataset file is wrong.
+    """
+    services = session.services
+    request = NightRequest(_dataset(session, name), date, options)
+    result = settled(services, request)
+    if result is None:
+        with _night_held(session, request) as work:
+            _through(work, stages)
+            report(work)
+            result = conclude(work.night, work.failure)
+    session.tell(result)
+    return result
+
+
+def train_only(
+    session: Session, name: str, first: Date | None, last: Date | None, seed: int | None, stages: Sequence[Stage]
+) -> TrainingDecision:
+    """Train on the validated nights of a range, and settle the promotion.
+
+    Raises:
+        UsageError: No night of the range was validated.
+        TrainingFailed: The training ended without a detector.
+        LockedNight: Another run holds the range's last night.
+    """
+    services, dataset = session.services, _dataset(session, name)
+    window = training_window(services, dataset, first, last)
+    request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))
+    run = services.state.start_run(name, request.date, "train", "", protocol=PIPELINE_PROTOCOL)
+    with (
+        Lease(services.state, run.id) as lease,
+        run_log(services.project.logs, run.id),
+        work_folder(services.project, name, request.date, run.id) as folder,
+    ):
+        work = AtWork(Night(request, services, run, folder, window=window), session, lease)
+        try:
+            for stage in stages:
+                stage(work)
+            decision = settle_training(work.night)
+        except BaseException as error:
+            services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": str(error)})
+            raise
+        services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
+    return decision
+
+
+def _dataset(session: Session, name: str) -> Dataset:
+    return load_dataset(session.services.project.dataset_file(name))
+
+
+@contextmanager
+def _night_held(session: Session, request: NightRequest) -> Iterator[AtWork]:
+    services, name = session.services, request.dataset.name
+    inputs = {} if request.options.only_score else input_hashes(request, services)
+    run = services.state.start_run(
+        name, request.date, request.options.kind, fingerprint(request, services, inputs), protocol=PIPELINE_PROTOCOL
+    )
+    with (
+        Lease(services.state, run.id) as lease,
+        run_log(services.project.logs, run.id),
+        work_folder(services.project, name, request.date, run.id) as folder,
+    ):
+        night = Night(request, services, run, folder, window=window_of(request, services))
+        try:
+            yield AtWork(night, session, lease)
+        except BaseException:
+            _abandon(night)
+            raise
+
+
+def _abandon(night: Night) -> None:
+    """The night is given up (a signal, an error outside the stages): it must not look as if it ran on."""
+    result = night.request.blank(status="failed", reason="stopped before it ended")
+    try:
+        night.services.state.finish_run(night.run.id, "failed", result=result.model_dump(mode="json"))
+    except SerenoError:
+        logger.warning("run %s could not be closed; its lease will expire", night.run.id)
+
+
+def _through(work: AtWork, stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        try:
+            stage(work)
+        except Exception as error:  # noqa: BLE001 -- whatever a stage raises ends up in report, state and exit code
+            work.failure = error
+            return

@@ -1,0 +1,58 @@
+"""A range of nights, in order: training of each depends on those before it."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from datetime import timedelta
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed, Failed
+
+from flows.nightly import nightly
+from flows.session import session_in_use
+from schemas.results import NightResult
+
+
+@flow(name="backfill", flow_run_name="{dataset} {first} to {last}", persist_result=False)
+def backfill(
+    dataset: str,
+    first: Date,
+    last: Date,
+    train: bool = True,
+    seed: int | None = None,
+    force: bool = False,
+    project: str | None = None,
+) -> Any:
+    """Do each night of a range; a night that fails does not stop the next ones.
+
+    Args:
+        dataset: Its name.
+        first: First logical date.
+        last: Last logical date, included.
+        train: Whether each night trains a challenger.
+        seed: Seed of the trainings.
+        force: Do nights again that are done.
+        project: The project folder, where no session is open.
+    """
+    with session_in_use(project) as session:
+        before = len(session.results)
+        for date in dates(first, last):
+            told = len(session.results)
+            state = nightly(dataset, date, train=train, seed=seed, force=force, return_state=True)
+            if len(session.results) == told:
+                session.tell(_not_done(dataset, date, state.result(raise_on_failure=False)))
+        results = session.results[before:]
+    bad = [f"{result.date} {result.status}" for result in results if result.status not in ("done", "skipped")]
+    if bad:
+        return Failed(message=f"{len(bad)} of {len(results)} nights need a look: {', '.join(bad)}")
+    return Completed(message=f"{len(results)} nights")
+
+
+def _not_done(dataset: str, date: Date, error: object) -> NightResult:
+    return NightResult(dataset=dataset, date=date.isoformat(), status="failed", reason=str(error))
+
+
+def dates(first: Date, last: Date) -> list[Date]:
+    """Every date of a range, both ends included."""
+    return [first + timedelta(days=day) for day in range((last - first).days + 1)]

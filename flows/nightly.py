@@ -1,0 +1,49 @@
+"""The night: from the files that came in to the report."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from typing import Any
+
+from prefect import flow
+
+from flows import stages
+from flows.at_work import do_night
+from flows.outcome import as_state
+from flows.session import session_in_use
+from tasks.night import NightOptions
+
+
+@flow(name="nightly", flow_run_name="{dataset} {date}", persist_result=False)
+def nightly(
+    dataset: str,
+    date: Date,
+    train: bool = True,
+    seed: int | None = None,
+    force: bool = False,
+    accept: bool = False,
+    project: str | None = None,
+) -> Any:
+    """Do one night of a dataset.
+
+    Args:
+        dataset: Its name.
+        date: The logical date.
+        train: Whether a challenger is trained.
+        seed: Seed of the training, instead of the dataset's or project's.
+        force: Do it again although it is done.
+        accept: Take a night that the expectations hold.
+        project: The project folder, where no session is open.
+    """
+    options = NightOptions(train=train, seed=seed, force=force, accept=accept)
+    training = (stages.train, stages.gate) if train else ()
+    with session_in_use(project) as session:
+        result = do_night(
+            session,
+            dataset,
+            date,
+            options,
+            [stages.ingest, stages.validate, stages.preprocess, *training, stages.score, stages.promote],
+            stages.report,
+        )
+    return as_state(result)

@@ -1,0 +1,24 @@
+"""A night's result as a Prefect state: green only when every stage did its work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect.states import Completed, Failed
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from schemas.results import NightResult
+
+GREEN = {"done": "Completed", "skipped": "AlreadyDone", "partial": "Partial"}
+RED = {"blocked": "Blocked", "failed": "Failed", "missing": "NoInput"}
+
+
+def as_state(result: NightResult) -> State[Any]:
+    """The state that a flow run ends in."""
+    rows = result.rows
+    message = result.reason or f"{rows.accepted:,} of {rows.read:,} rows accepted, {result.alerts:,} alerts"
+    if result.status in GREEN:
+        return Completed(name=GREEN[result.status], message=message)
+    return Failed(name=RED[result.status], message=message)

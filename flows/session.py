@@ -1,0 +1,116 @@
+"""What flow runs share for as long as a command or a worker lives: stores, Dask client, training process.
+
+A flow that is started without a session, by a deployment for example, opens one of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.train import TrainingProcess
+
+from infra.runtime.progress import Progress
+from infra.runtime.project import Project, find_project
+from tasks.services import Services, open_services
+
+if TYPE_CHECKING:
+    from infra.runtime.cluster import Compute
+    from schemas.results import NightResult
+    from schemas.settings import Settings
+
+_current: ContextVar[Session | None] = ContextVar("sereno_session", default=None)
+
+
+class Session:
+    """Stores, compute and training process, and the results of the nights that were done with them.
+
+    Args:
+        services: The stores.
+        trainer: The training process; started when it is first needed, if not before.
+        told: Called with each night's result as it ends.
+        stack: Closes what is opened later.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        trainer: TrainingProcess,
+        stack: ExitStack,
+        told: Callable[[NightResult], None] | None = None,
+    ) -> None:
+        self.services = services
+        self.trainer = trainer
+        self.results: list[NightResult] = []
+        self.progress = Progress()
+        self._told = told
+        self._stack = stack
+        self._compute: Compute | None = None
+
+    def compute(self, size_hint: int = 0) -> Compute:
+        """The Dask client, opened when a stage first asks for it.
+
+        Args:
+            size_hint: Bytes of the batch, by which `auto` chooses threads or processes.
+        """
+        if self._compute is None:
+            from infra.runtime.cluster import open_cluster
+
+            settings = self.services.settings.cluster
+            folder = self.services.project.work / "sessions" / str(os.getpid())
+            opened = open_cluster(settings, folder, bytes_hint=size_hint)
+            self._compute = self._stack.enter_context(opened)
+        return self._compute
+
+    def tell(self, result: NightResult) -> None:
+        """Keep a night's result, and pass it on."""
+        self.progress.clear()
+        self.results.append(result)
+        if self._told is not None:
+            self._told(result)
+
+
+@contextmanager
+def open_session(
+    project: Project,
+    settings: Settings,
+    *,
+    trainer: TrainingProcess | None = None,
+    told: Callable[[NightResult], None] | None = None,
+) -> Iterator[Session]:
+    """Open a session for the flows that run within the block."""
+    with ExitStack() as stack:
+        services = stack.enter_context(open_services(project, settings))
+        mine = trainer or stack.enter_context(TrainingProcess())
+        session = Session(services, mine, stack, told)
+        token = _current.set(session)
+        try:
+            yield session
+        finally:
+            _current.reset(token)
+
+
+@contextmanager
+def session_in_use(project: str | None) -> Iterator[Session]:
+    """The session that is open, or one of the flow run's own.
+
+    Args:
+        project: The project folder, where none is open; else `SERENO_PROJECT`, else the current folder.
+    """
+    session = _current.get()
+    if session is not None:
+        yield session
+        return
+    from infra.runtime.project import quiet_environment
+    from schemas.settings import load_settings
+
+    found = find_project(Path(project or os.environ.get("SERENO_PROJECT", ".")))
+    settings = load_settings(found.root).settings
+    placed = found.placed(settings)
+    quiet_environment(placed)
+    with open_session(placed, settings) as opened:
+        yield opened

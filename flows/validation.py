@@ -1,0 +1,25 @@
+"""Ingest and validate only: what a night is when nothing is trained or scored."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from typing import Any
+
+from prefect import flow
+
+from flows import stages
+from flows.at_work import do_night
+from flows.outcome import as_state
+from flows.session import session_in_use
+from tasks.night import NightOptions
+
+
+@flow(name="validation", flow_run_name="{dataset} {date}", persist_result=False)
+def validation(dataset: str, date: Date, force: bool = False, accept: bool = False, project: str | None = None) -> Any:
+    """Ingest and validate one night of a dataset; arguments as for `nightly`."""
+    options = NightOptions(force=force, accept=accept, only_validate=True)
+    with session_in_use(project) as session:
+        result = do_night(
+            session, dataset, date, options, [stages.ingest, stages.validate, stages.preprocess], stages.report
+        )
+    return as_state(result)

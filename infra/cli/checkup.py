@@ -1,0 +1,139 @@
+"""What `doctor` looks at: this machine, the installed packages, and the project's stores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import ConfigError, SerenoError
+
+if TYPE_CHECKING:
+    from infra.cli.invocation import Invocation
+    from infra.runtime.project import Project
+    from schemas.settings import Settings
+
+PACKAGES = (
+    "prefect",
+    "dask",
+    "pandera",
+    "great-expectations",
+    "mlflow",
+    "tensorflow",
+    "keras",
+    "onnxruntime",
+    "deltalake",
+    "pandas",
+    "numpy",
+)
+MIN_FREE_BYTES = 2_000_000_000
+MIN_MEMORY_BYTES = 3_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    found: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check_up(invocation: Invocation) -> list[Finding]:
+    """Look at everything; the project only where there is one."""
+    findings = [_python(), *_packages(), _memory()]
+    try:
+        project, resolved = invocation.resolved()
+    except ConfigError as error:
+        no_project = error.message.startswith("No sereno.yaml")
+        return [
+            *findings,
+            Finding("project", no_project and invocation.folder is None, error.message, error.hint or ""),
+        ]
+    return [*findings, *_project(project, resolved.settings)]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", (3, 11) <= sys.version_info[:2] < (3, 14), version, "use Python 3.11, 3.12 or 3.13")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, True, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, False, "not installed", "install Sereno again: pip install sereno")
+
+
+def _memory() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Finding(
+        "memory",
+        memory >= MIN_MEMORY_BYTES,
+        f"{memory / 1e9:.1f} GB, {os.cpu_count()} cores",
+        "a training needs about 2 GB",
+    )
+
+
+def _project(project: Project, settings: Settings) -> Iterator[Finding]:
+    yield Finding("project", True, str(project.root))
+    free = shutil.disk_usage(project.root).free
+    yield Finding(
+        "free disk",
+        free >= MIN_FREE_BYTES,
+        f"{free / 1e9:.1f} GB",
+        "make room, or move `state` elsewhere in sereno.yaml",
+    )
+    yield _writable(project.root)
+    yield from _datasets(project)
+    yield from _stores(project, settings)
+
+
+def _writable(folder: Path) -> Finding:
+    return Finding("project folder", os.access(folder, os.W_OK), str(folder), "give yourself the right to write there")
+
+
+def _datasets(project: Project) -> Iterator[Finding]:
+    from schemas.dataset import load_dataset
+
+    for path in sorted(project.datasets.glob("*.yaml")):
+        try:
+            dataset = load_dataset(path)
+        except ConfigError as error:
+            yield Finding(f"dataset {path.stem}", False, error.message, error.hint or "")
+        else:
+            found = f"{len(dataset.columns)} columns, {len(dataset.features)} features"
+            yield Finding(f"dataset {path.stem}", bool(dataset.features), found, "no column is a feature")
+
+
+def _stores(project: Project, settings: Settings) -> Iterator[Finding]:
+    from infra.runtime.holder import Holder
+    from tasks.services import open_services
+
+    if not project.state.is_dir():
+        yield Finding("state", True, "nothing was run yet")
+        return
+    try:
+        with open_services(project, settings) as services:
+            live = services.state.live()
+            dead = [run for run in live if Holder.parse(run.holder).alive() is False]
+            yield Finding("state database", True, f"{len(services.state.recent())} recent runs, {len(live)} at work")
+            yield Finding(
+                "runs that died",
+                not dead,
+                ", ".join(f"{run.dataset} {run.night}" for run in dead) or "none",
+                "run the night again: it takes over",
+            )
+    except SerenoError as error:
+        yield Finding("state database", False, error.message, error.hint or "")

@@ -1,0 +1,63 @@
+"""How a command ends when something went wrong: a text that says what, where and how to mend it, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from schemas.errors import Exit, SerenoError
+
+if TYPE_CHECKING:
+    import click
+
+
+def reported(command: click.Command, arguments: Sequence[str] | None) -> int:  # noqa: PLR0911 -- one return a kind of end
+    """Run a click command and turn whatever it raises into a message on stderr and an exit code."""
+    import click
+
+    try:
+        outcome = command.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(Exit.USAGE)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return 130
+    except SerenoError as error:
+        click.echo(f"Error: {error}", err=True)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.DONE)
+    except OSError as error:
+        click.echo(f"Error: {describe_os_error(error)}", err=True)
+        _keep_traceback(error)
+        return int(Exit.FAILED)
+    except Exception as error:  # noqa: BLE001 -- the last line of defence: no user sees a traceback
+        click.echo(f"Error: {type(error).__name__}: {str(error)[:500]}", err=True)
+        _keep_traceback(error)
+        return int(Exit.FAILED)
+    return int(outcome) if isinstance(outcome, int) else int(Exit.DONE)
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the operating system refused, and on which file."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _keep_traceback(error: BaseException) -> None:
+    import click
+
+    descriptor, path = tempfile.mkstemp(prefix="sereno-", suffix=".log")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write("".join(traceback.format_exception(error)))
+    click.echo(
+        f"Hint: the details are in {path}; this is a defect of Sereno's if the words above do not help", err=True
+    )

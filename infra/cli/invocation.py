@@ -1,0 +1,135 @@
+"""What every command starts from: the project folder, its settings, the dataset that it names."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date as Date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from infra.runtime.project import Project
+    from schemas.dataset import Dataset
+    from schemas.settings import ResolvedSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The options that stand before the command's name.
+
+    Args:
+        folder: `--project`, if given.
+        overrides: `--set NAME=VALUE`, as written.
+        verbose: Whether stages log to stderr.
+    """
+
+    folder: str | None
+    overrides: tuple[str, ...] = ()
+    verbose: bool = False
+
+    def resolved(self) -> tuple[Project, ResolvedSettings]:
+        """The project folder and its settings.
+
+        Raises:
+            ConfigError: There is no project here, or its settings are wrong.
+        """
+        from infra.runtime.project import find_project
+        from schemas.settings import load_settings
+
+        project = find_project(Path(self.folder or "."))
+        resolved = load_settings(project.root, flags=self._flags())
+        return project.placed(resolved.settings), resolved
+
+    def _flags(self) -> dict[str, Any]:
+        import yaml
+
+        flags = {}
+        for item in self.overrides:
+            name, equals, value = item.partition("=")
+            if not equals or not name:
+                raise UsageError(f"--set {item}: expected NAME=VALUE", hint="for example: --set cluster.kind=threads")
+            flags[name.strip()] = yaml.safe_load(value)
+        return flags
+
+    def dataset(self, project: Project, name: str) -> Dataset:
+        """One dataset of the project.
+
+        Raises:
+            UsageError: There is none of this name.
+            ConfigError: Its file is wrong.
+        """
+        from schemas.dataset import load_dataset
+        from schemas.yaml_source import nearest
+
+        path = project.dataset_file(name)
+        if not path.is_file():
+            known = sorted(p.stem for p in project.datasets.glob("*.yaml"))
+            raise UsageError(
+                f"There is no dataset `{name}` in {project.root}{nearest(name, known)}; "
+                f"datasets here: {', '.join(known) or 'none'}",
+                hint="make one with: sereno init DIR --from 'FILES'",
+            )
+        return load_dataset(path)
+
+
+class LogicalDate(click.ParamType):
+    """A date as YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Date:
+        """Parse one date."""
+        if isinstance(value, Date):
+            return value
+        try:
+            return Date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as 2026-09-20", param, ctx)
+
+
+DATE = LogicalDate()
+
+
+def with_dataset(function: F) -> F:
+    """Give a command the argument `NAME` of a dataset and the invocation."""
+
+    @click.argument("dataset", metavar="NAME")
+    @click.pass_obj
+    @functools.wraps(function)
+    def command(invocation: Invocation, *args: Any, **kwargs: Any) -> Any:
+        return function(invocation, *args, **kwargs)
+
+    return command  # type: ignore[return-value]  # click's decorators keep the signature at run time only
+
+
+def with_json(function: F) -> F:
+    """Give a command `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
+
+
+def with_date(function: F) -> F:
+    """Give a command `--date`."""
+    return click.option(
+        "--date", "night", type=DATE, required=True, metavar="DATE", help="The logical date, YYYY-MM-DD."
+    )(function)
+
+
+def show(values: Any) -> None:
+    """Print JSON on stdout."""
+    import json
+
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+
+
+def on_terminal() -> bool:
+    """Whether progress may be shown: stderr is a terminal."""
+    return sys.stderr.isatty()

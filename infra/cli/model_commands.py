@@ -1,0 +1,124 @@
+"""`models`: the versions of a dataset's detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.invocation import Invocation, show, with_dataset, with_json
+from schemas.errors import Exit
+
+if TYPE_CHECKING:
+    from schemas.dataset import Dataset
+    from tasks.services import Services
+
+REASON = click.option("--reason", default="", help="Why; stands in the ledger.")
+
+
+@click.group()
+def models() -> None:
+    """List, show, promote, roll back and compare detector versions."""
+
+
+@contextmanager
+def _services(invocation: Invocation, name: str) -> Iterator[tuple[Services, Dataset]]:
+    from infra.runtime.project import quiet_environment
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    dataset = invocation.dataset(project, name)
+    quiet_environment(project)
+    with open_services(project, resolved.settings) as services:
+        yield services, dataset
+
+
+@models.command("list")
+@with_dataset
+@with_json
+def list_(invocation: Invocation, dataset: str, as_json: bool) -> int:
+    """List the versions of the dataset NAME, newest first."""
+    from tasks.versions import list_versions
+
+    with _services(invocation, dataset) as (services, found):
+        rows = list_versions(services.registry(), services.state, found.name)
+    if as_json:
+        show([row.as_dict() for row in rows])
+    for row in () if as_json else rows:
+        click.echo(row.line())
+    if not rows and not as_json:
+        click.echo(f"{dataset} has no versions yet; train one: sereno train {dataset}")
+    return Exit.DONE
+
+
+@models.command("show")
+@with_dataset
+@click.argument("version")
+@with_json
+def show_(invocation: Invocation, dataset: str, version: str, as_json: bool) -> int:
+    """Show one version: what it was trained on, its threshold, what the ledger says of it."""
+    from tasks.versions import show_version
+
+    with _services(invocation, dataset) as (services, found):
+        facts = show_version(services.registry(), services.state, found.name, version)
+    if as_json:
+        show(facts)
+        return Exit.DONE
+    for name, value in facts.items():
+        click.echo(f"{name}: {value}")
+    return Exit.DONE
+
+
+@models.command()
+@with_dataset
+@click.argument("version")
+@click.option("--force", is_flag=True, help="Promote although the gate refused; needs --reason.")
+@REASON
+def promote(invocation: Invocation, dataset: str, version: str, force: bool, reason: str) -> int:
+    """Make one version the champion."""
+    from tasks.versions import promote_version
+
+    from tasks.night import actor
+
+    with _services(invocation, dataset) as (services, found):
+        promote_version(
+            services.registry(), services.state, found.name, version, reason=reason, actor=actor(), force=force
+        )
+    click.echo(f"{dataset}: version {version} is champion")
+    return Exit.DONE
+
+
+@models.command()
+@with_dataset
+@REASON
+def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
+    """Make the champion before the present one champion again."""
+    from tasks.versions import rollback_version
+
+    from tasks.night import actor
+
+    with _services(invocation, dataset) as (services, found):
+        version = rollback_version(services.registry(), services.state, found.name, reason=reason, actor=actor())
+    click.echo(f"{dataset}: version {version} is champion again")
+    return Exit.DONE
+
+
+@models.command()
+@with_dataset
+@click.argument("first")
+@click.argument("second")
+@with_json
+def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json: bool) -> int:
+    """Compare two versions: data, configuration, threshold, scores."""
+    from tasks.versions import diff_versions
+
+    with _services(invocation, dataset) as (services, found):
+        difference = diff_versions(services, found, first, second)
+    if as_json:
+        show(difference)
+        return Exit.DONE
+    for name, value in difference.items():
+        click.echo(f"{name}: {value}")
+    return Exit.DONE

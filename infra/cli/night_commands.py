@@ -1,0 +1,144 @@
+"""Commands that work on nights: run, backfill, validate, train, score."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.invocation import DATE, Invocation, show, with_dataset, with_date, with_json
+
+if TYPE_CHECKING:
+    from schemas.results import NightResult
+
+SEED = click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of this training, instead of the dataset's or project's."
+)
+FORCE = click.option("--force", is_flag=True, help="Do the night again although it is done.")
+
+
+@click.command()
+@with_dataset
+@with_date
+@click.option("--no-train", is_flag=True, help="Score with the champion; train nothing.")
+@SEED
+@FORCE
+@click.option("--accept", is_flag=True, help="Take a night that the expectations hold; who did so is recorded.")
+@with_json
+def run(
+    invocation: Invocation,
+    dataset: str,
+    night: Date,
+    no_train: bool,
+    seed: int | None,
+    force: bool,
+    accept: bool,
+    as_json: bool,
+) -> int:
+    """Do one night of the dataset NAME: ingest, validate, train, score, report.
+
+    Asked twice for the same night and inputs, it says that the night is already done.
+    """
+    from infra.cli.night_output import exit_code, print_result
+    from infra.cli.orchestrated import one_night
+    from tasks.night import NightOptions
+
+    options = NightOptions(train=not no_train, seed=seed, force=force, accept=accept)
+    result = one_night(invocation, dataset, night, options)
+    print_result(result, as_json)
+    return exit_code(result)
+
+
+@click.command()
+@with_dataset
+@click.option("--from", "first", type=DATE, required=True, metavar="DATE", help="First logical date.")
+@click.option("--to", "last", type=DATE, required=True, metavar="DATE", help="Last logical date, included.")
+@click.option("--no-train", is_flag=True, help="Score with the champion; train nothing.")
+@SEED
+@FORCE
+@with_json
+def backfill(
+    invocation: Invocation,
+    dataset: str,
+    first: Date,
+    last: Date,
+    no_train: bool,
+    seed: int | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Do a range of nights of the dataset NAME, in order, a line each.
+
+    Nights that are done are skipped; a night that fails or is blocked does not stop the next ones. The exit code is
+    that of the worst night.
+    """
+    from infra.cli.night_output import exit_code, one_line, worst
+    from infra.cli.orchestrated import many_nights
+    from tasks.night import NightOptions
+
+    def told(result: NightResult) -> None:
+        if not as_json:
+            click.echo(one_line(result))
+
+    options = NightOptions(train=not no_train, seed=seed, force=force)
+    results = many_nights(invocation, dataset, first, last, options, told)
+    if as_json:
+        show([result.model_dump(mode="json") for result in results])
+    return worst(exit_code(result) for result in results)
+
+
+@click.command()
+@with_dataset
+@with_date
+@FORCE
+@click.option("--accept", is_flag=True, help="Take a night that the expectations hold; who did so is recorded.")
+@with_json
+def validate(invocation: Invocation, dataset: str, night: Date, force: bool, accept: bool, as_json: bool) -> int:
+    """Ingest and validate one night of the dataset NAME; trains and scores nothing."""
+    from infra.cli.night_output import VALIDATED_FIELDS, exit_code, print_result
+    from infra.cli.orchestrated import one_night
+    from tasks.night import NightOptions
+
+    result = one_night(invocation, dataset, night, NightOptions(force=force, accept=accept, only_validate=True))
+    print_result(result, as_json, VALIDATED_FIELDS)
+    return exit_code(result)
+
+
+@click.command()
+@with_dataset
+@click.option(
+    "--from",
+    "first",
+    type=DATE,
+    metavar="DATE",
+    help="First night of the window; the dataset's window where none is given.",
+)
+@click.option("--to", "last", type=DATE, metavar="DATE", help="Last night of the window, included.")
+@SEED
+@with_json
+def train(
+    invocation: Invocation, dataset: str, first: Date | None, last: Date | None, seed: int | None, as_json: bool
+) -> int:
+    """Train a detector for the dataset NAME on nights that were validated, and let the gate judge it."""
+    from infra.cli.night_output import print_training
+    from infra.cli.orchestrated import one_training
+
+    outcome = one_training(invocation, dataset, first, last, seed)
+    return print_training(outcome, as_json)
+
+
+@click.command()
+@with_dataset
+@with_date
+@click.option("--version", "version", metavar="N", help="The detector version; the champion where none is given.")
+@with_json
+def score(invocation: Invocation, dataset: str, night: Date, version: str | None, as_json: bool) -> int:
+    """Score one validated night of the dataset NAME again."""
+    from infra.cli.night_output import exit_code, print_result
+    from infra.cli.orchestrated import one_night
+    from tasks.night import NightOptions
+
+    result = one_night(invocation, dataset, night, NightOptions(train=False, only_score=True, version=version))
+    print_result(result, as_json)
+    return exit_code(result)

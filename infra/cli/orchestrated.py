@@ -1,0 +1,119 @@
+"""Run flows with a Prefect server beside them: one that is up, or a private one that ends with the command."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date as Date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flows.session import Session
+    from infra.cli.invocation import Invocation
+    from infra.runtime.project import Project
+    from schemas.results import NightResult
+    from schemas.settings import Settings
+    from tasks.night import NightOptions
+    from tasks.training import TrainingDecision
+
+
+def one_night(invocation: Invocation, name: str, night: Date, options: NightOptions) -> NightResult:
+    """Do one night, or say at once that it is done or that nothing arrived; the server is started only when needed."""
+    from infra.runtime.project import quiet_environment
+    from tasks.night import NightRequest, settled
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    dataset = invocation.dataset(project, name)
+    quiet_environment(project)
+    with open_services(project, resolved.settings) as services:
+        result = settled(services, NightRequest(dataset, night, options))
+    if result is not None:
+        return result
+    with orchestration(invocation, project, resolved.settings, trains=options.trains) as session:
+        state = _flow_for(options)(name, night, return_state=True)
+        if not session.results:
+            state.result()
+        return session.results[-1]
+
+
+def _flow_for(options: NightOptions) -> Callable[..., Any]:
+    """The flow that does what the options ask, with them as its parameters."""
+    from functools import partial
+
+    if options.only_validate:
+        from flows.validation import validation
+
+        return partial(validation, force=options.force, accept=options.accept)
+    if options.only_score:
+        from flows.scoring import scoring
+
+        return partial(scoring, version=options.version)
+    from flows.nightly import nightly
+
+    return partial(nightly, train=options.train, seed=options.seed, force=options.force, accept=options.accept)
+
+
+def many_nights(
+    invocation: Invocation,
+    name: str,
+    first: Date,
+    last: Date,
+    options: NightOptions,
+    told: Callable[[NightResult], None],
+) -> list[NightResult]:
+    """Do a range of nights with one server, one Dask client and one training process."""
+    project, resolved = invocation.resolved()
+    invocation.dataset(project, name)
+    with orchestration(invocation, project, resolved.settings, trains=options.trains, told=told) as session:
+        from flows.backfill import backfill
+
+        backfill(name, first, last, train=options.train, seed=options.seed, force=options.force, return_state=True)
+        return list(session.results)
+
+
+def one_training(
+    invocation: Invocation, name: str, first: Date | None, last: Date | None, seed: int | None
+) -> TrainingDecision:
+    """Train on validated nights."""
+    project, resolved = invocation.resolved()
+    invocation.dataset(project, name)
+    with orchestration(invocation, project, resolved.settings, trains=True):
+        from flows.training import training
+
+        return training(name, first, last, seed)
+
+
+@contextmanager
+def orchestration(
+    invocation: Invocation,
+    project: Project,
+    settings: Settings,
+    *,
+    trains: bool,
+    told: Callable[[NightResult], None] | None = None,
+) -> Iterator[Session]:
+    """Everything that flows need around them. Slow starts overlap: server, training process, imports."""
+    from tasks.train import TrainingProcess
+
+    from infra.cli.prefect_server import begin
+    from infra.runtime.logs import secrets_of, set_up_logging
+    from infra.runtime.project import quiet_environment
+    from infra.runtime.signals import sigterm_exits
+
+    quiet_environment(project)
+    project.create_state()
+    set_up_logging(secrets=secrets_of(settings), level=logging.INFO if invocation.verbose else logging.WARNING)
+    if not invocation.verbose:
+        # Prefect prints each failed task's traceback otherwise; report, log file and exit code tell it to people.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with sigterm_exits(), begin(project, settings) as server, TrainingProcess() as trainer:
+        if trains:
+            trainer.start()
+        from flows.session import open_session
+
+        with open_session(project, settings, trainer=trainer, told=told) as session:
+            server.wait_ready()
+            yield session

@@ -1,0 +1,93 @@
+"""The private Prefect server's own process: ``python -P -m infra.cli.prefect_child SOCKET READY PARENT``.
+
+SOCKET is the listening socket, READY the pipe to say on that the API answers, PARENT the process to die with (0: the
+pipe on standard input alone says so). The password
+comes in the environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Protocol
+
+from infra.runtime.signals import die_with_parent
+
+GRACE_SECONDS = 4.0
+
+
+class Stoppable(Protocol):
+    """What the watcher needs of a uvicorn server."""
+
+    should_exit: bool
+
+
+def serve(listening: socket.socket, ready: int) -> None:
+    """Serve the API until standard input ends."""
+    home = Path(os.environ["PREFECT_HOME"])
+    migrated = home / f"migrated-{version('prefect')}"
+    lock = _first_start_lock(home, migrated)
+
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it answers."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if not self.should_exit:
+                migrated.touch()
+                os.write(ready, b"1")
+            if lock is not None:
+                lock.close()
+
+    server = Server(
+        uvicorn.Config(
+            "prefect.server.api.server:create_app",
+            factory=True,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    _watch_parent(server)
+    server.run(sockets=[listening])
+
+
+def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
+    """Wait for another's first start on this home: two migrations at once break the database."""
+    if migrated.exists():
+        return None
+    lock = (home / "first-start.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if migrated.exists():
+        lock.close()
+        return None
+    return lock
+
+
+def _watch_parent(server: Stoppable) -> None:
+    def watch() -> None:
+        os.read(0, 1)
+        server.should_exit = True
+        threading.Event().wait(GRACE_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def main(arguments: list[str]) -> None:
+    """Take the socket and the parent from the command line, and serve."""
+    number, ready, parent = (int(argument) for argument in arguments)
+    if parent:
+        die_with_parent(parent)
+    serve(socket.socket(fileno=number), ready)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

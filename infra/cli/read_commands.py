@@ -1,0 +1,87 @@
+"""Commands that read what nights left behind: report, status, scores."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from pathlib import Path
+
+import click
+
+from infra.cli.invocation import Invocation, show, with_dataset, with_date, with_json
+from schemas.errors import Exit, UsageError
+
+
+@click.command()
+@with_dataset
+@with_date
+@with_json
+def report(invocation: Invocation, dataset: str, night: Date, as_json: bool) -> int:
+    """Say where the report of one night of the dataset NAME is, or print it as JSON."""
+    project, _ = invocation.resolved()
+    invocation.dataset(project, dataset)
+    page = project.report_file(dataset, night.isoformat())
+    if not page.is_file():
+        raise UsageError(
+            f"{dataset} {night}: there is no report", hint=f"do the night first: sereno run {dataset} --date {night}"
+        )
+    if as_json:
+        click.echo(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
+    else:
+        click.echo(f"report: {page}")
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("dataset", metavar="[NAME]", required=False)
+@click.option("--last", type=click.IntRange(min=1), default=14, show_default=True, help="How many nights to show.")
+@with_json
+@click.pass_obj
+def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool) -> int:
+    """Show what became of the last nights of the dataset NAME, or of every dataset."""
+    from infra.cli.status_table import nights_of
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    if dataset is not None:
+        invocation.dataset(project, dataset)
+    names = [dataset] if dataset else sorted(path.stem for path in project.datasets.glob("*.yaml"))
+    with open_services(project, resolved.settings) as services:
+        nights = [night for name in names for night in nights_of(services, name, last)]
+    if as_json:
+        show(nights)
+        return Exit.DONE
+    for night in nights:
+        click.echo("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
+    if not nights:
+        click.echo(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
+    return Exit.DONE
+
+
+@click.command()
+@with_dataset
+@with_date
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A .csv, .jsonl or .parquet file.",
+)
+def scores(invocation: Invocation, dataset: str, night: Date, target: str) -> int:
+    """Write the scores of one night of the dataset NAME to a file.
+
+    Columns: the key columns, entity and event_time where the dataset has them, score, p_value, is_alert, in_sample,
+    model_version, contributions.
+    """
+    from tasks.alert import export_scores, scores_of_night
+
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    found = invocation.dataset(project, dataset)
+    with open_services(project, resolved.settings) as services:
+        table = scores_of_night(services, found, night)
+    export_scores(found, table, Path(target))
+    click.echo(f"wrote {len(table):,} rows to {target}")
+    return Exit.DONE

@@ -1,0 +1,43 @@
+"""Settings as a flat table: dotted name, value, where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr
+
+if TYPE_CHECKING:
+    from schemas.settings import ResolvedSettings
+
+
+def rows_of(resolved: ResolvedSettings) -> list[dict[str, Any]]:
+    """One row a setting; a secret's value is masked."""
+    return [
+        {"name": name, "value": _shown(value), "origin": _origin(resolved, name)}
+        for name, value in _flat(resolved.settings)
+    ]
+
+
+def _flat(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _origin(resolved: ResolvedSettings, name: str) -> str:
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        found = resolved.origin.get(".".join(parts[:end]))
+        if found and (end == len(parts)):
+            return found
+    return "default"
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "********"
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,46 @@
+"""The last nights of a dataset, for `status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.runtime.runs import Run
+    from tasks.services import Services
+
+
+def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
+    """One row a night, oldest first: the newest run of each of the last nights."""
+    newest: dict[str, Run] = {}
+    for run in services.state.recent(name, limit=10 * last):
+        if run.kind != "train":
+            newest.setdefault(run.night.isoformat(), run)
+    return [_row(newest[night]) for night in sorted(newest)[-last:]]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    result = run.result
+    rows = result.get("rows") or {}
+    return {
+        "dataset": run.dataset,
+        "date": run.night.isoformat(),
+        "status": run.status,
+        "run": run.id,
+        "kind": run.kind,
+        "started": run.started_at.isoformat(timespec="seconds"),
+        "ended": run.ended_at.isoformat(timespec="seconds") if run.ended_at else None,
+        "rows": rows,
+        "alerts": result.get("alerts", 0),
+        "reason": result.get("reason", ""),
+        "report": result.get("report"),
+        "summary": _summary(run, rows),
+    }
+
+
+def _summary(run: Run, rows: dict[str, int]) -> str:
+    if run.status == "running":
+        return f"since {run.started_at:%H:%M:%S} UTC, {run.holder}"
+    if run.status in ("failed", "missing", "blocked"):
+        return str(run.result.get("reason", "")).split("\n")[0]
+    accepted, quarantined = rows.get("accepted", 0), rows.get("quarantined", 0)
+    return f"{accepted:,} accepted, {quarantined:,} quarantined, {run.result.get('alerts', 0)} alerts"

@@ -1,0 +1,155 @@
+"""Opens what works on a batch: threads, local processes, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.runtime.compute import ClientCompute, Compute, ThreadCompute
+from schemas.errors import ConfigError, SerenoError
+from schemas.settings import ClusterSettings
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 120
+
+
+@contextmanager
+def open_cluster(settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None) -> Iterator[Compute]:
+    """Yield what the settings ask for, and end it.
+
+    Args:
+        settings: The project's `cluster` settings.
+        work: A folder of the run for the workers' own files.
+        bytes_hint: The batch's size; with kind `auto` it decides between threads and processes.
+
+    Raises:
+        ConfigError: An address off this machine without TLS, or none with kind `address`.
+        SerenoError: The cluster did not come up.
+    """
+    compute = start_cluster(settings, work, bytes_hint=bytes_hint)
+    try:
+        yield compute
+    finally:
+        compute.close()
+
+
+def start_cluster(settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None) -> Compute:
+    """Like `open_cluster`, for a caller that closes it."""
+    kind = kind_for(settings, bytes_hint)
+    if kind == "threads":
+        return ThreadCompute(settings.workers or cores())
+    return _connect(settings) if kind == "address" else _start_processes(settings, work)
+
+
+def kind_for(settings: ClusterSettings, bytes_hint: int | None) -> str:
+    """Return the kind that `auto` stands for, else the kind itself."""
+    if settings.kind != "auto":
+        return settings.kind
+    if settings.address is not None:
+        return "address"
+    return "processes" if (bytes_hint or 0) > settings.process_bytes else "threads"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def checked_address(address: str | None) -> str:
+    """Return a scheduler's address that may be used: TLS, or a plain one on this machine.
+
+    Dask's wire carries pickle: who can speak to it can run code.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if not address:
+        raise ConfigError("cluster.kind is `address`, but cluster.address is empty.", hint="Set it to tls://HOST:8786.")
+    full = address if "://" in address else f"tcp://{address}"
+    parts = urlsplit(full)
+    if parts.scheme == "tls" or (parts.scheme == "tcp" and _is_loopback(parts.hostname or "")):
+        return full
+    raise ConfigError(
+        f"cluster.address {address} is not on this machine and not TLS: whoever is between could run code here.",
+        hint="Start the scheduler with TLS, set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__CLIENT__CERT and "
+        "...__CLIENT__KEY, and write tls://HOST:PORT.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _start_processes(settings: ClusterSettings, work: Path) -> Compute:
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    workers = settings.workers or cores()
+    folder = work / "dask"
+    _quiet()
+    try:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=LOOPBACK,
+            # None would open the dashboard's usual port.
+            dashboard_address=f"{LOOPBACK}:0",
+            memory_limit=settings.worker_memory,
+            local_directory=str(folder),
+            # Other users of this machine reach loopback too; certificates of the run's own shut them out.
+            security=Security.temporary(),
+            preload=["infra.runtime.worker_preload"],
+            silence_logs=logging.ERROR,
+        )
+        client = Client(cluster, timeout=START_SECONDS, set_as_default=False)
+    except (OSError, RuntimeError, ValueError, TimeoutError) as error:
+        raise SerenoError(
+            f"{workers} worker processes did not start: {error}",
+            hint="Set cluster.kind: threads, or fewer cluster.workers.",
+        ) from error
+
+    def end() -> None:
+        client.close()
+        with suppress(TimeoutError):
+            cluster.close(timeout=10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return ClientCompute(client, "processes", workers, end)
+
+
+def _connect(settings: ClusterSettings) -> Compute:
+    from distributed import Client
+    from distributed.security import Security
+
+    address = checked_address(settings.address)
+    _quiet()
+    try:
+        security = Security(require_encryption=True) if address.startswith("tls://") else None
+        client = Client(address, security=security, timeout=30, set_as_default=False)
+        workers = sum(int(threads) for threads in client.nthreads().values())
+    except (OSError, RuntimeError, ValueError, TimeoutError, TypeError) as error:
+        raise SerenoError(
+            f"The Dask scheduler at {address} does not answer: {error}",
+            hint="Check that it runs and that its certificate is the one in DASK_DISTRIBUTED__COMM__TLS__CA_FILE; "
+            "or set cluster.kind: auto.",
+        ) from error
+    if workers == 0:
+        client.close()
+        raise SerenoError(f"The Dask scheduler at {address} has no workers.", hint="Start workers for it.")
+    return ClientCompute(client, "address", workers, client.close)
+
+
+def _quiet() -> None:
+    import dask
+
+    dask.config.set({"distributed.diagnostics.nvml": False, "distributed.worker.profile.enabled": False})

@@ -1,0 +1,147 @@
+"""Logging: words on a terminal, JSON lines elsewhere, a file a run, and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import BaseModel, SecretStr
+
+MASK = "***"
+_QUIET_LOGGERS = ("alembic", "botocore", "distributed", "fsspec", "great_expectations", "httpx", "matplotlib", "mlflow")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PATTERNS = (
+    (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(@)"), rf"\g<1>{MASK}\g<2>"),
+    (re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"), rf"\g<1>{MASK}"),
+    (
+        re.compile(
+            r"(?i)((?:password|passwd|secret|token|api[_-]?key|access[_-]?key|auth[_-]?string|sig|signature)"
+            r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"
+        ),
+        rf"\g<1>{MASK}",
+    ),
+)
+
+
+class SecretFilter(logging.Filter):
+    """Masks secrets in what a handler is about to write.
+
+    Args:
+        values: Texts that must never appear, for example from `secrets_of`.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        super().__init__()
+        # The longest first: one secret may begin with another.
+        self._values = sorted({value for value in values if len(value) >= 4}, key=len, reverse=True)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the record's text and its exception's, and let it pass."""
+        record.msg = self.mask(record.getMessage())
+        record.args = None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self.mask(record.exc_text)
+        return True
+
+    def mask(self, text: str) -> str:
+        """Return the text without its secrets."""
+        for value in self._values:
+            text = text.replace(value, MASK)
+        for pattern, shown in _PATTERNS:
+            text = pattern.sub(shown, text)
+        return text
+
+
+def secrets_of(settings: BaseModel) -> list[str]:
+    """Return the values of every setting that is marked secret."""
+    found: list[str] = []
+    for name in type(settings).model_fields:
+        value: Any = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            found.append(value.get_secret_value())
+        elif isinstance(value, BaseModel):
+            found.extend(secrets_of(value))
+    return found
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: at, level, logger, message, and what was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_text:
+            line["exception"] = record.exc_text
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class Words(logging.Formatter):
+    """`02:31:07 message` for a person; the level where it is not plain information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{datetime.fromtimestamp(record.created).astimezone():%H:%M:%S} {level}{record.getMessage()}"
+        return f"{text}\n{record.exc_text}" if record.exc_text else text
+
+
+def set_up_logging(
+    *, secrets: Iterable[str] = (), level: int = logging.INFO, stream: TextIO | None = None, as_json: bool | None = None
+) -> SecretFilter:
+    """Send the root logger's records to standard error; repeated calls replace the first.
+
+    Args:
+        secrets: Texts to mask.
+        level: The least level that is shown.
+        stream: Standard error where None.
+        as_json: JSON lines or words; None decides by whether the stream is a terminal.
+
+    Returns:
+        The filter, for `run_log` and for masking other texts.
+    """
+    to = stream or sys.stderr
+    masking = SecretFilter(secrets)
+    handler = logging.StreamHandler(to)
+    handler.set_name("sereno")
+    handler.setFormatter(JsonLines() if (not to.isatty() if as_json is None else as_json) else Words())
+    handler.addFilter(masking)
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if old.get_name() == "sereno"]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return masking
+
+
+@contextmanager
+def run_log(folder: Path, run_id: str, masking: SecretFilter | None = None) -> Iterator[Path]:
+    """Write every record of the block to ``FOLDER/RUN.jsonl`` too, and yield that path."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{run_id}.jsonl"
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(JsonLines())
+    handler.addFilter(masking or SecretFilter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield path
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,112 @@
+"""The ledger of promotions in the state database: only ever added to, and the authority for who is champion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from infra.runtime.state_database import reading, writing
+from infra.runtime.state_tables import promotions
+
+Action: TypeAlias = Literal["registered", "promoted", "refused", "rolled_back"]
+
+CROWNING: tuple[Action, ...] = ("promoted", "rolled_back")
+"""The actions that make their version the champion."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One row of the ledger.
+
+    Args:
+        id: Grows with each row.
+        dataset: The dataset.
+        version: The registered version that the row is about.
+        bundle_hash: SHA-256 of the bundle's manifest, in hex.
+        action: What was decided.
+        previous: The champion before, where the action made another.
+        reason: Why, in words.
+        actor: Who: a person's name, or the run.
+        at: UTC.
+        run_id: The run that decided.
+        metrics: The numbers that decided it.
+    """
+
+    id: int
+    dataset: str
+    version: str
+    bundle_hash: str
+    action: Action
+    previous: str | None
+    reason: str
+    actor: str
+    at: datetime
+    run_id: str | None
+    metrics: dict[str, Any]
+
+
+class PromotionStore:
+    """The part of `State` that knows the ledger.
+
+    Args:
+        engine: The state database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def record(
+        self,
+        dataset: str,
+        version: str | int,
+        bundle_hash: str,
+        action: Action,
+        *,
+        reason: str,
+        actor: str,
+        run_id: str | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Promotion:
+        """Add a row; the champion before is filled in within the same transaction."""
+        values = {
+            "dataset": dataset,
+            "version": str(version),
+            "bundle_hash": bundle_hash,
+            "action": action,
+            "reason": reason,
+            "actor": actor,
+            "at": datetime.now(UTC),
+            "run_id": run_id,
+            "metrics": dict(metrics or {}),
+        }
+        with writing(self._engine) as connection:
+            before = _champion(connection, dataset)
+            values["previous"] = before.version if before and action in CROWNING else None
+            found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).one()
+        return Promotion(**found._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
+
+    def champion(self, dataset: str) -> Promotion | None:
+        """Return the row that made the champion, None where there is none yet."""
+        with reading(self._engine) as connection:
+            return _champion(connection, dataset)
+
+    def ledger(self, dataset: str) -> list[Promotion]:
+        """Return every row of a dataset, oldest first."""
+        query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.id)
+        with reading(self._engine) as connection:
+            return [Promotion(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 -- as above
+
+
+def _champion(connection: Connection, dataset: str) -> Promotion | None:
+    query = (
+        select(promotions)
+        .where(promotions.c.dataset == dataset, promotions.c.action.in_(CROWNING))
+        .order_by(promotions.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else Promotion(**row._mapping)  # noqa: SLF001 -- as above

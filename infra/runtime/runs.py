@@ -1,0 +1,353 @@
+"""Runs in the state database: who works on which night, and what each finished night left behind."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from infra.runtime.holder import Holder
+from infra.runtime.nights import Night, as_night
+from infra.runtime.state_database import reading, writing
+from infra.runtime.state_tables import runs
+from schemas.errors import LockedNight, StateError
+
+Kind: TypeAlias = Literal["run", "validate", "train", "score"]
+Status: TypeAlias = Literal["running", "done", "blocked", "partial", "failed", "missing"]
+
+COUNTING: tuple[Status, ...] = ("done", "partial", "blocked")
+"""What a run may end as for its writes to count; a failed run wrote for nobody."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of `runs`.
+
+    Args:
+        seq: Grows with each run; the later of two runs of a night has the larger one.
+        id: A name that sorts by time and may be a path part.
+        dataset: The dataset.
+        night: The logical date.
+        kind: What was asked for.
+        status: How it ended, or `running`.
+        fingerprint: Of inputs, dataset file, seed, window and pipeline protocol.
+        protocol: The pipeline's protocol number.
+        started_at: UTC.
+        ended_at: UTC, None while it runs.
+        holder: The process that runs it, `host:pid:start`.
+        lease_expires_at: UTC; past it, and not renewed, another run may take the night.
+        result: What the command printed as JSON.
+        versions: Table name to the Delta version that this run wrote.
+        counters: Exact counts of the accepted rows.
+        sample_version: Delta version of the night's sample.
+        accepted_by: Who let a blocked night pass, when and why.
+    """
+
+    seq: int
+    id: str
+    dataset: str
+    night: date
+    kind: Kind
+    status: Status
+    fingerprint: str
+    protocol: int
+    started_at: datetime
+    ended_at: datetime | None
+    holder: str
+    lease_expires_at: datetime
+    result: dict[str, Any]
+    versions: dict[str, int]
+    counters: dict[str, Any]
+    sample_version: int | None
+    accepted_by: dict[str, Any] | None
+
+
+class RunStore:
+    """The part of `State` that knows runs.
+
+    Args:
+        engine: The state database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def start_run(
+        self,
+        dataset: str,
+        night: Night,
+        kind: Kind,
+        fingerprint: str,
+        *,
+        lease_seconds: float = 120.0,
+        protocol: int = 1,
+        run_id: str | None = None,
+    ) -> Run:
+        """Take the night: write a running row that no other live run of it may stand beside.
+
+        A running row whose holder is dead, or whose lease ran out, is closed as failed first.
+
+        Raises:
+            LockedNight: Another run holds the night.
+        """
+        day, now = as_night(night), _now()
+        row = {
+            "id": run_id or new_run_id(now),
+            "dataset": dataset,
+            "night": day.isoformat(),
+            "kind": kind,
+            "status": "running",
+            "fingerprint": fingerprint,
+            "protocol": protocol,
+            "started_at": now,
+            "holder": str(Holder.this_process()),
+            "lease_expires_at": now + timedelta(seconds=lease_seconds),
+            "result": {},
+            "versions": {},
+            "counters": {},
+        }
+        try:
+            with writing(self._engine) as connection:
+                _close_stale(connection, dataset, day, now)
+                connection.execute(insert(runs).values(row))
+        except StateError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise self._locked(dataset, day) from None
+            raise
+        return self.run(str(row["id"]))
+
+    def renew(self, run_id: str, lease_seconds: float = 120.0) -> None:
+        """Move a running run's lease on.
+
+        Raises:
+            LockedNight: The run is not running any more: its lease ran out and another run took the night.
+        """
+        self._change(run_id, {"lease_expires_at": _now() + timedelta(seconds=lease_seconds)})
+
+    def note(
+        self, run_id: str, *, fingerprint: str | None = None, accepted_by: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write what a running run learnt on its way: its fingerprint, or who accepted the night.
+
+        Raises:
+            LockedNight: The run lost its night.
+        """
+        values: dict[str, Any] = {}
+        if fingerprint is not None:
+            values["fingerprint"] = fingerprint
+        if accepted_by is not None:
+            values["accepted_by"] = dict(accepted_by)
+        if values:
+            self._change(run_id, values)
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: Status,
+        *,
+        result: Mapping[str, Any] | None = None,
+        versions: Mapping[str, int] | None = None,
+        counters: Mapping[str, Any] | None = None,
+        sample_version: int | None = None,
+    ) -> Run:
+        """Write the final row; from here on, and only for `done`, `partial` and `blocked`, what the run wrote counts.
+
+        Raises:
+            LockedNight: The run lost its night meanwhile: nothing that it wrote counts.
+        """
+        values = {
+            "status": status,
+            "ended_at": _now(),
+            "result": dict(result or {}),
+            "versions": dict(versions or {}),
+            "counters": dict(counters or {}),
+            "sample_version": sample_version,
+        }
+        self._change(run_id, values)
+        return self.run(run_id)
+
+    def run(self, run_id: str) -> Run:
+        """Return one run.
+
+        Raises:
+            StateError: There is none of this id.
+        """
+        found = self._runs(select(runs).where(runs.c.id == run_id))
+        if not found:
+            raise StateError(f"There is no run {run_id!r}.", hint="List the runs: sereno status.")
+        return found[0]
+
+    def live(self, dataset: str | None = None) -> list[Run]:
+        """Return the rows that say `running`, oldest first; whether the holder still lives is another question."""
+        query = select(runs).where(runs.c.status == "running").order_by(runs.c.seq)
+        return self._runs(query if dataset is None else query.where(runs.c.dataset == dataset))
+
+    def recent(self, dataset: str | None = None, *, night: Night | None = None, limit: int = 50) -> list[Run]:
+        """Return runs of every status, newest first."""
+        query = select(runs).order_by(runs.c.seq.desc()).limit(limit)
+        if dataset is not None:
+            query = query.where(runs.c.dataset == dataset)
+        if night is not None:
+            query = query.where(runs.c.night == as_night(night).isoformat())
+        return self._runs(query)
+
+    def latest_final(self, dataset: str, night: Night, *, kinds: Iterable[Kind] | None = None) -> Run | None:
+        """Return the night's newest run that is over, however it ended."""
+        query = _of_night(dataset, night).where(runs.c.status != "running")
+        if kinds is not None:
+            query = query.where(runs.c.kind.in_(list(kinds)))
+        found = self._runs(query.limit(1))
+        return found[0] if found else None
+
+    def find_done(
+        self,
+        dataset: str,
+        night: Night,
+        fingerprint: str,
+        *,
+        kind: Kind = "run",
+        statuses: Iterable[Status] = ("done",),
+    ) -> Run | None:
+        """Return the run that did this work already, None where it must be done (again).
+
+        It counts as done while the night's newest run of the kind has the fingerprint, and no later run of another
+        fingerprint wrote one of its tables.
+        """
+        found = self._runs(_of_night(dataset, night).where(runs.c.status.in_(COUNTING)))
+        wanted = tuple(statuses)
+        for position, run in enumerate(found):
+            if run.kind != kind:
+                continue
+            touched = any(
+                later.fingerprint != fingerprint and later.versions.keys() & run.versions.keys()
+                for later in found[:position]
+            )
+            same = run.fingerprint == fingerprint and run.status in wanted
+            return run if same and not touched else None
+        return None
+
+    def history(
+        self, dataset: str, before: Night | None = None, limit: int | None = None, *, table: str = "accepted"
+    ) -> list[Run]:
+        """Return the runs that count, one a night, newest night first: the authority for what to read.
+
+        Args:
+            dataset: The dataset.
+            before: Only nights before this one.
+            limit: At most so many nights.
+            table: Only runs that wrote this table; the newest such run of each night stands.
+        """
+        query = (
+            select(runs)
+            .where(runs.c.dataset == dataset, runs.c.status.in_(COUNTING))
+            .order_by(runs.c.night.desc(), runs.c.seq.desc())
+        )
+        if before is not None:
+            query = query.where(runs.c.night < as_night(before).isoformat())
+        kept: dict[date, Run] = {}
+        for run in self._runs(query):
+            if limit is not None and len(kept) >= limit and run.night not in kept:
+                break
+            if table in run.versions:
+                kept.setdefault(run.night, run)
+        return list(kept.values())
+
+    def pins(
+        self, dataset: str, table: str, nights: Iterable[Night] | None = None, *, before: Night | None = None
+    ) -> dict[date, int]:
+        """Return the Delta version to read each night of a table at; `Lake.read(nights=...)` takes it."""
+        wanted = None if nights is None else {as_night(night) for night in nights}
+        return {
+            run.night: run.versions[table]
+            for run in self.history(dataset, before, table=table)
+            if wanted is None or run.night in wanted
+        }
+
+    def close_stale(self) -> list[Run]:
+        """Close every running row whose holder is dead or whose lease ran out, and return them as they were."""
+        now = _now()
+        with writing(self._engine) as connection:
+            stale = [run for run in _running(connection) if _is_stale(run, now)]
+            for run in stale:
+                _close(connection, run, now)
+        return stale
+
+    def _change(self, run_id: str, values: dict[str, Any]) -> None:
+        with writing(self._engine) as connection:
+            changed = connection.execute(
+                update(runs).where(runs.c.id == run_id, runs.c.status == "running").values(values)
+            )
+        if changed.rowcount != 1:
+            raise LockedNight(
+                f"Run {run_id} does not hold its night any more.",
+                hint="Its lease ran out (a machine that slept?) and another run took over: sereno status.",
+            )
+
+    def _locked(self, dataset: str, night: date) -> LockedNight:
+        held = [run for run in self.live(dataset) if run.night == night]
+        if not held:
+            return LockedNight(f"{dataset}, {night}: another run took the night just now.", hint="Try again.")
+        other = held[0]
+        return LockedNight(
+            f"{dataset}, {night}: run {other.id} ({other.kind}) holds the night since "
+            f"{other.started_at:%Y-%m-%d %H:%M:%S} UTC; process {other.holder}.",
+            hint="Wait for it, or stop it. A dead process' hold ends by itself, on another machine "
+            f"at {other.lease_expires_at:%H:%M:%S} UTC.",
+        )
+
+    def _runs(self, query: Select[Any]) -> list[Run]:
+        with reading(self._engine) as connection:
+            return [_as_run(row) for row in connection.execute(query)]
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """Return a run's id: the moment, then chance; it sorts by time and may be a path part."""
+    return f"{now or _now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _of_night(dataset: str, night: Night) -> Select[Any]:
+    return (
+        select(runs)
+        .where(runs.c.dataset == dataset, runs.c.night == as_night(night).isoformat())
+        .order_by(runs.c.seq.desc())
+    )
+
+
+def _as_run(row: Row[Any]) -> Run:
+    values = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
+    return Run(**{**values, "night": date.fromisoformat(values["night"])})
+
+
+def _running(connection: Connection) -> list[Run]:
+    return [_as_run(row) for row in connection.execute(select(runs).where(runs.c.status == "running"))]
+
+
+def _is_stale(run: Run, now: datetime) -> bool:
+    return run.lease_expires_at < now or Holder.parse(run.holder).alive() is False
+
+
+def _close_stale(connection: Connection, dataset: str, night: date, now: datetime) -> None:
+    for run in _running(connection):
+        if (run.dataset, run.night) == (dataset, night) and _is_stale(run, now):
+            _close(connection, run, now)
+
+
+def _close(connection: Connection, run: Run, now: datetime) -> None:
+    reason = "its process ended without a word" if Holder.parse(run.holder).alive() is False else "its lease ran out"
+    connection.execute(
+        update(runs)
+        .where(runs.c.id == run.id, runs.c.status == "running")
+        .values(status="failed", ended_at=now, result={"status": "failed", "reason": reason})
+    )
+
+
+__all__ = ["COUNTING", "Kind", "Run", "RunStore", "Status", "new_run_id"]

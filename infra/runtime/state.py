@@ -1,0 +1,45 @@
+"""The state database: the authority for which nights count and which version is champion."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from infra.runtime.promotions import PromotionStore
+from infra.runtime.runs import RunStore
+from infra.runtime.state_database import bring_up_to_date, make_engine
+
+
+class State(RunStore, PromotionStore):
+    """Runs and promotions of one project; safe to use from several threads.
+
+    Args:
+        url: SQLAlchemy address, SQLite or PostgreSQL.
+
+    Raises:
+        StateError: The address cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(make_engine(url))
+
+    def open(self) -> Self:
+        """Create or migrate the tables, and return self.
+
+        Raises:
+            StateError: The database was written by a newer release, or cannot be reached.
+        """
+        bring_up_to_date(self._engine)
+        return self
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,185 @@
+"""The state database's engine: how transactions begin, and how the schema comes up to date."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from infra.runtime.state_tables import REVISION
+from schemas.errors import StateError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 30
+_ADVISORY_LOCK = 7_236_331_001
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine for SQLite (write-ahead log, 30 s of patience) or PostgreSQL.
+
+    Raises:
+        StateError: The address is wrong, or its driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if (file := _sqlite_file(parsed)) is not None:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_engine(parsed, json_serializer=_dumps, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, NoSuchModuleError, ImportError, OSError) as error:
+        raise StateError(
+            f"The state database's address cannot be used: {error}",
+            hint="Set `database` to sqlite:////absolute/path.db or postgresql+psycopg://user@host/name, "
+            "with the driver installed.",
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that only reads.
+
+    Raises:
+        StateError: The database failed.
+    """
+    with _told(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes; on SQLite it takes the write lock at once, so that what it read stays true.
+
+    Raises:
+        StateError: The database failed.
+    """
+    with _told(engine), engine.connect().execution_options(sereno_writes=True) as connection, connection.begin():
+        yield connection
+
+
+def bring_up_to_date(engine: Engine) -> None:
+    """Create the tables or migrate them; one process at a time, nothing where they are current.
+
+    Raises:
+        StateError: The database was written by a newer release, or the migration failed.
+    """
+    with _told(engine):
+        if _revision(engine) == REVISION:
+            return
+        with _one_at_a_time(engine):
+            if _revision(engine) != REVISION:
+                _migrate(engine)
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and str(found) > REVISION:
+        raise StateError(
+            f"The state database is at revision {found}; this release knows {REVISION}.",
+            hint="Upgrade Sereno on this machine to the release that wrote the database: pip install --upgrade sereno.",
+        )
+    return None if found is None else str(found)
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISION)
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine) -> Iterator[None]:
+    file = _sqlite_file(engine.url)
+    if file is not None:
+        with file.with_name(f"{file.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    elif engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_LOCK})
+    else:
+        yield
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """Say a database error in our own words, without the statement and its values."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StateError(f"The state database ({_shown(engine)}) failed: {error.orig}", hint=_hint(error)) from error
+    except SQLAlchemyError as error:
+        raise StateError(f"The state database ({_shown(engine)}) failed: {error}") from error
+
+
+def _hint(error: DBAPIError) -> str:
+    if "locked" in str(error.orig):
+        return f"Another process held it for over {BUSY_SECONDS} s; beyond one machine use PostgreSQL (`database`)."
+    return "Check the setting `database`, the disk's free space and who may write there."
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _sqlite_file(url: URL) -> Path | None:
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(url.database))
+
+
+def _on_sqlite_connect(connection: Any, _record: ConnectionPoolEntry) -> None:
+    # We begin transactions ourselves: sqlite3 would begin late, after the read that the write depends on.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("sereno_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN, and PostgreSQL refuses the row: a missing number is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

@@ -1,0 +1,219 @@
+"""A detector as data: JSON, ONNX, Keras weights and calibration scores under a manifest of SHA-256.
+
+    manifest.json      {"protocol": 1, "files": {name: sha256}}; its own hash names the bundle
+    detector.json      settings, features, score map, threshold, calibration facts, nights, seed, training summary
+    transform.json     one encoder a feature
+    model.onnx         the graph that scores
+    weights.keras      the Keras model, for those who train on
+    calibration.npy    sorted float64 scores of held-out rows
+
+Everything is checked before anything is read, and what is read are the very bytes that were checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.calibration import ScoreMap
+from models.transform import Transform
+from schemas.errors import BundleError, listed
+
+PROTOCOL = 1
+MANIFEST = "manifest.json"
+FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
+MOST_BYTES = 2_000_000_000
+RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """What a bundle holds.
+
+    Args:
+        detector: Plain JSON values; has at least `score_map` {factors, starts} and `threshold`.
+        transform: The feature transform.
+        onnx: The ONNX graph's bytes.
+        keras: The canonical `.keras` archive's bytes.
+        calibration: Sorted calibration scores, float64 [rows].
+    """
+
+    detector: dict[str, Any]
+    transform: Transform
+    onnx: bytes
+    keras: bytes
+    calibration: np.ndarray[Any, np.dtype[np.float64]]
+
+    @property
+    def score_map(self) -> ScoreMap:
+        """Residuals to parts of a score."""
+        values = self.detector["score_map"]
+        return ScoreMap(tuple(map(float, values["factors"])), tuple(map(int, values["starts"])))
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is an alert."""
+        return float(self.detector["threshold"])
+
+
+@dataclass(frozen=True)
+class Bundle(BundleContents):
+    """A bundle that was checked and read.
+
+    Args:
+        folder: Where it lies.
+        hash: SHA-256 of its manifest, in hex.
+    """
+
+    folder: Path
+    hash: str
+
+
+def canonical_json(values: Any) -> bytes:
+    """JSON with sorted keys, no blanks and finite numbers: equal values give equal bytes."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return (text + "\n").encode("ascii")
+
+
+def write_bundle(folder: Path, contents: BundleContents) -> str:
+    """Write a bundle as a whole: the folder appears when all of it is on disk.
+
+    Args:
+        folder: Must not exist yet.
+        contents: What it holds.
+
+    Returns:
+        The bundle's hash.
+
+    Raises:
+        BundleError: When the folder exists.
+    """
+    if folder.exists():
+        raise BundleError(f"{folder} exists already", hint="give a folder that does not exist yet")
+    files = _files(contents)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = canonical_json({"protocol": PROTOCOL, "files": digests})
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, data in {**files, MANIFEST: manifest}.items():
+        (draft / name).write_bytes(data)
+    draft.rename(folder)
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def _files(contents: BundleContents) -> dict[str, bytes]:
+    calibration = io.BytesIO()
+    np.save(calibration, np.asarray(contents.calibration, dtype=np.float64), allow_pickle=False)
+    return {
+        "calibration.npy": calibration.getvalue(),
+        "detector.json": canonical_json(contents.detector),
+        "model.onnx": contents.onnx,
+        "transform.json": canonical_json(contents.transform.to_json()),
+        "weights.keras": contents.keras,
+    }
+
+
+def bundle_hash(folder: Path) -> str:
+    """The hash that the folder's manifest has now; says nothing of the other files.
+
+    Raises:
+        BundleError: When there is no manifest.
+    """
+    return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
+
+
+def open_bundle(folder: Path, expected_hash: str | None = None) -> Bundle:
+    """Check a bundle as a whole, then read it.
+
+    Args:
+        folder: Where it lies.
+        expected_hash: The hash that the ledger or the registry names; not compared where none is given.
+
+    Raises:
+        BundleError: When a file is missing, changed or not listed, or the protocol is not this version's.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"there is no bundle at {folder}", hint=RESTORE)
+    manifest = _read(folder, MANIFEST)
+    found = hashlib.sha256(manifest).hexdigest()
+    if expected_hash is not None and found != expected_hash:
+        raise BundleError(f"{folder}: the bundle's hash is {found}, not {expected_hash} as recorded", hint=RESTORE)
+    files = _checked(folder, _listed_files(folder, manifest))
+    return _parse(folder, found, files)
+
+
+def _listed_files(folder: Path, manifest: bytes) -> dict[str, str]:
+    """The manifest's names and digests."""
+    try:
+        values = json.loads(manifest)
+        protocol, digests = int(values["protocol"]), values["files"]
+        listing = {str(name): str(digest) for name, digest in digests.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BundleError(f"{folder}: {MANIFEST} is not a manifest", hint=RESTORE) from None
+    if protocol != PROTOCOL:
+        hint = "upgrade Sereno" if protocol > PROTOCOL else "train again"
+        raise BundleError(f"{folder}: the bundle has protocol {protocol}, this version reads {PROTOCOL}", hint=hint)
+    if set(listing) != set(FILES):
+        odd = listed(repr(name) for name in sorted(set(listing) ^ set(FILES)))
+        raise BundleError(f"{folder}: the manifest must list {listed(FILES)}; it differs in {odd}", hint=RESTORE)
+    return listing
+
+
+def _checked(folder: Path, listing: dict[str, str]) -> dict[str, bytes]:
+    """The listed files' bytes, all of them as the manifest says, and no file beside them."""
+    present = {entry.name for entry in folder.iterdir()} - {MANIFEST}
+    problems = [f"{name!r} is missing" for name in sorted(set(listing) - present)]
+    problems += [f"{name!r} is not listed" for name in sorted(present - set(listing))]
+    files = {name: _read(folder, name) for name in sorted(set(listing) & present)}
+    problems += [
+        f"{name!r} was changed" for name, data in files.items() if hashlib.sha256(data).hexdigest() != listing[name]
+    ]
+    if problems:
+        raise BundleError(f"{folder}: the bundle is not what its manifest says: {listed(problems)}", hint=RESTORE)
+    return files
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{folder}: {name} is missing, or no plain file", hint=RESTORE)
+        if path.stat().st_size > MOST_BYTES:
+            raise BundleError(f"{folder}: {name} is larger than any file of a bundle", hint=RESTORE)
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder}: {name} cannot be read: {error.strerror}", hint=RESTORE) from None
+
+
+def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
+    try:
+        detector = json.loads(files["detector.json"])
+        transform = Transform.from_json(json.loads(files["transform.json"]))
+        calibration = np.load(io.BytesIO(files["calibration.npy"]), allow_pickle=False)
+        bundle = Bundle(detector, transform, files["model.onnx"], files["weights.keras"], calibration, folder, found)
+        _check_shapes(bundle)
+    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}", hint=RESTORE) from None
+    return bundle
+
+
+def _check_shapes(bundle: Bundle) -> None:
+    scores, score_map, width = bundle.calibration, bundle.score_map, bundle.transform.width
+    if scores.ndim != 1 or scores.dtype != np.float64 or len(scores) == 0 or not np.isfinite(scores).all():
+        raise ValueError("calibration.npy must hold finite float64 scores")
+    if (np.diff(scores) < 0).any():
+        raise ValueError("calibration.npy must be sorted")
+    starts = [group.start for group in bundle.transform.groups.values()]
+    if len(score_map.factors) != width or list(score_map.starts) != starts or not np.isfinite(bundle.threshold):
+        raise ValueError("detector.json does not fit transform.json")

@@ -1,0 +1,198 @@
+"""The making of a detector: from the window's sample to a bundle. Runs in the training process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models import keras_archive, onnx_export
+from models.bundle import PROTOCOL, BundleContents, write_bundle
+from models.calibration import Matrix, ScoreMap, fit_score_map, scores_of, threshold_for
+from models.families import family
+from models.scoring import Reconstructor
+from models.split import Parts, bounded, split
+from models.trainer import Budget, Curve, Progress, train
+from models.training_request import TrainingOutcome, TrainingRequest
+from models.transform import Transform, fit_transform
+from schemas.errors import TrainingFailed
+from schemas.results import TrainingSummary
+
+COMPARED_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The three parts as matrices, float32 [rows, width]."""
+
+    fit: Any
+    stop: Any
+    calibrate: Any
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and how it came about.
+
+    Args:
+        model: The Keras model with its best weights.
+        curve: The losses.
+        moved: Root mean square change of the weights since the first step.
+    """
+
+    model: Any
+    curve: Curve
+    moved: float
+
+
+def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcome:
+    """Make a detector and write its bundle.
+
+    Args:
+        request: What to train on, and for whom.
+        progress: Called after each epoch with (epoch from 1, loss, held-out loss).
+
+    Raises:
+        TrainingFailed: When the sample is too small or unreadable, training diverges or overruns, or the exported graph
+            is not the model.
+    """
+    started = time.monotonic()
+    settings = request.dataset.detector
+    parts = split(bounded(_read_sample(request.sample), settings.rows))
+    transform = _fit_transform(request, parts)
+    encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
+    trained = _train(request, transform, encoded, progress)
+    onnx = onnx_export.export(trained.model, encoded.stop[:COMPARED_ROWS])
+    score_map, calibration = _calibrate(onnx, transform, encoded)
+    summary = _summary(request, parts, trained, transform.width)
+    share = settings.alert_budget / max(request.expected_rows, 1.0)
+    contents = BundleContents(
+        detector=_detector(request, trained, score_map, calibration, summary, share),
+        transform=transform,
+        onnx=onnx,
+        keras=keras_archive.archive(trained.model),
+        calibration=calibration,
+    )
+    bundle_hash = write_bundle(request.output, contents)
+    seconds = time.monotonic() - started
+    timed = summary.model_copy(update={"seconds": round(seconds, 3)})
+    return TrainingOutcome(request.output, bundle_hash, timed, _metrics(contents, trained.curve, seconds))
+
+
+def _read_sample(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        frame = pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TrainingFailed(f"the window's sample {path.name} cannot be read: {error}") from None
+    if "sereno_hash" not in frame.columns:
+        raise TrainingFailed(f"the window's sample {path.name} has no column sereno_hash")
+    assert isinstance(frame, pd.DataFrame)  # noqa: S101  (pyarrow has no types)
+    return frame
+
+
+def _fit_transform(request: TrainingRequest, parts: Parts) -> Transform:
+    dataset = request.dataset
+    nullable = [name for name, column in dataset.columns.items() if column.nullable]
+    return fit_transform(parts.fit, dataset.features, nullable=nullable, timezone=dataset.timezone)
+
+
+def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: Progress) -> Trained:
+    import keras
+
+    settings = request.dataset.detector
+    keras.utils.set_random_seed(request.seed % 2**32)
+    chosen = family(settings.family)
+    model = chosen.build(transform.width, chosen.configure(settings))
+    before = model.get_weights()
+    budget = Budget(
+        epochs=settings.epochs,
+        patience=settings.patience,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        trim=settings.trim,
+        seconds=float(settings.seconds),
+    )
+    loss = keras.losses.MeanSquaredError(reduction=None)
+    curve = train(model, loss, encoded.fit, encoded.stop, budget, seed=request.seed, progress=progress)
+    squares = [np.sum((a - b) ** 2, dtype=np.float64) for a, b in zip(model.get_weights(), before, strict=True)]
+    moved = float(np.sqrt(sum(squares) / max(1, model.count_params())))
+    return Trained(model, curve, moved)
+
+
+def _calibrate(onnx: bytes, transform: Transform, encoded: Encoded) -> tuple[ScoreMap, Matrix]:
+    """Score map from the early-stop rows, scores of the calibration rows; by the graph that will score."""
+    reconstruct = Reconstructor(onnx)
+    starts = [group.start for group in transform.groups.values()]
+    score_map = fit_score_map(encoded.stop, reconstruct(encoded.stop), transform.weights, starts)
+    return score_map, np.sort(scores_of(score_map.parts(encoded.calibrate, reconstruct(encoded.calibrate))))
+
+
+def _summary(request: TrainingRequest, parts: Parts, trained: Trained, width: int) -> TrainingSummary:
+    return TrainingSummary(
+        rows_fit=len(parts.fit),
+        rows_stop=len(parts.stop),
+        rows_calibrate=len(parts.calibrate),
+        nights=request.nights,
+        epochs=len(trained.curve.loss),
+        loss=tuple(round(value, 8) for value in trained.curve.loss),
+        held_out_loss=tuple(round(value, 8) for value in trained.curve.held_out),
+        contamination_assumed=request.dataset.detector.trim,
+        in_sample=request.in_sample,
+        width=width,
+        parameters=int(trained.model.count_params()),
+    )
+
+
+def _detector(
+    request: TrainingRequest,
+    trained: Trained,
+    score_map: ScoreMap,
+    calibration: Matrix,
+    summary: TrainingSummary,
+    share: float,
+) -> dict[str, Any]:
+    """What `detector.json` says; no clock time in it, so that the same training gives the same bundle."""
+    dataset = request.dataset
+    features = [{**asdict(f), "type": f.type.value, "kind": f.kind.value} for f in dataset.features]
+    return {
+        "protocol": PROTOCOL,
+        "dataset": dataset.name,
+        "family": dataset.detector.family,
+        "settings": dataset.detector.model_dump(mode="json"),
+        "features": features,
+        "seed": request.seed,
+        "nights": list(request.nights),
+        "in_sample": request.in_sample,
+        "score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)},
+        "threshold": threshold_for(calibration, share),
+        "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": request.expected_rows, "share": share},
+        "calibration": {"rows": len(calibration), "low": float(calibration[0]), "high": float(calibration[-1])},
+        "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
+        "summary": summary.model_dump(mode="json"),
+        "made_with": _made_with(),
+    }
+
+
+def _made_with() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("keras", "tensorflow", "onnx", "tf2onnx")}
+
+
+def _metrics(contents: BundleContents, curve: Curve, seconds: float) -> dict[str, float]:
+    return {
+        "loss": curve.loss[curve.best],
+        "held_out_loss": curve.held_out[curve.best],
+        "epochs": float(len(curve.loss)),
+        "threshold": contents.threshold,
+        "calibration_median": float(np.median(contents.calibration)),
+        "calibration_alert_share": float(np.mean(contents.calibration > contents.threshold)),
+        "seconds": seconds,
+    }

@@ -1,0 +1,170 @@
+"""Scoring with a bundle: ONNX Runtime, numpy, pandas and Arrow; never TensorFlow.
+
+A row gets the same number alone or among a million: the graph always sees micro-batches of one size, padded with
+zeros, on one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.bundle import Bundle, open_bundle
+from models.calibration import Matrix, p_values, scores_of
+from schemas.errors import BundleError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH = 1_024
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What scoring says of each row.
+
+    Args:
+        score: Float64 [rows]; high is anomalous.
+        p_value: Float64 [rows]; the share of usual rows that score as high.
+        is_alert: Bool [rows]; score above the bundle's threshold.
+        contributions: Arrow array [rows] of lists of {column, share, actual, expected}, largest share first.
+    """
+
+    score: Matrix
+    p_value: Matrix
+    is_alert: np.ndarray[Any, np.dtype[np.bool_]]
+    contributions: Any
+
+
+class Reconstructor:
+    """An ONNX graph from float32 [rows, width] to float32 [rows, width].
+
+    Args:
+        onnx: The graph's bytes.
+
+    Raises:
+        BundleError: When ONNX Runtime cannot open it.
+    """
+
+    def __init__(self, onnx: bytes) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise BundleError(f"ONNX Runtime cannot open the graph: {error}", hint="train again") from None
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Reconstruct rows [rows, width]."""
+        reconstructed = np.empty(rows.shape, dtype=np.float32)
+        batch = np.zeros((BATCH, rows.shape[1]), dtype=np.float32)
+        for start in range(0, len(rows), BATCH):
+            count = min(BATCH, len(rows) - start)
+            batch[:count] = rows[start : start + count]
+            batch[count:] = 0.0
+            reconstructed[start : start + count] = self._session.run(None, {self._input: batch})[0][:count]
+        return reconstructed
+
+
+class Scorer:
+    """A bundle, ready to score.
+
+    Args:
+        bundle: The bundle's folder, or an opened bundle.
+        expected_hash: What the ledger or the registry says its hash is.
+
+    Raises:
+        BundleError: When the bundle is not what its manifest says.
+    """
+
+    def __init__(self, bundle: Path | Bundle, expected_hash: str | None = None) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), expected_hash)
+        self._reconstruct = Reconstructor(self.bundle.onnx)
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is an alert."""
+        return self.bundle.threshold
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a frame must have."""
+        return self.bundle.transform.columns
+
+    @cached_property
+    def calibration(self) -> Matrix:
+        """Sorted calibration scores, float64 [rows]."""
+        return np.asarray(self.bundle.calibration, dtype=np.float64)
+
+    def score(self, frame: pd.DataFrame, *, top: int = TOP) -> Scores:
+        """Score rows; none of a row's values depends on other rows.
+
+        Args:
+            frame: Has the detector's columns, in any order, with any others.
+            top: Contributions kept for each row; 0 for none, which is quicker.
+
+        Raises:
+            UnreadableInput: When columns are missing.
+        """
+        rows = self.bundle.transform.apply(frame)
+        reconstructed = self._reconstruct(rows)
+        parts = self.bundle.score_map.parts(rows, reconstructed)
+        score = scores_of(parts)
+        contributions = self._contributions(frame, reconstructed, parts, top)
+        return Scores(score, p_values(score, self.calibration), score > self.threshold, contributions)
+
+    def shares(self, frame: pd.DataFrame) -> Matrix:
+        """Each column's share of each row's score, float64 [rows, columns]; a row adds up to 1 (0 where all fits)."""
+        rows = self.bundle.transform.apply(frame)
+        return _shares(self.bundle.score_map.parts(rows, self._reconstruct(rows)))
+
+    def _contributions(self, frame: pd.DataFrame, reconstructed: Any, parts: Matrix, top: int) -> Any:
+        """The `top` largest parts of each row, in words."""
+        import pyarrow as pa
+
+        from schemas.tables import contribution_type
+
+        count = min(top, len(self.columns))
+        shares = _shares(parts)
+        # Stable, so that equal parts keep the columns' order.
+        best = np.argsort(-shares, axis=1, kind="stable")[:, :count]
+        actual, expected = self._words(frame, reconstructed, best)
+        kind = contribution_type()
+        flat = pa.StructArray.from_arrays(
+            [
+                pa.array(np.array(self.columns, dtype=object)[best.reshape(-1)], pa.string()),
+                pa.array(np.take_along_axis(shares, best, axis=1).reshape(-1), pa.float64()),
+                pa.array(actual.reshape(-1), pa.string()),
+                pa.array(expected.reshape(-1), pa.string()),
+            ],
+            fields=[kind.value_type.field(at) for at in range(kind.value_type.num_fields)],
+        )
+        offsets = pa.array(np.arange(len(frame) + 1, dtype=np.int32) * count)
+        return pa.ListArray.from_arrays(offsets, flat, type=kind)
+
+    def _words(self, frame: pd.DataFrame, reconstructed: Any, best: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+        """Actual and expected texts [rows, count]; each column formats only the rows that name it."""
+        actual = np.empty(best.shape, dtype=object)
+        expected = np.empty(best.shape, dtype=object)
+        for at, column in enumerate(self.columns):
+            rows, places = np.nonzero(best == at)
+            if len(rows):
+                actual[rows, places] = self.bundle.transform.actual_text(column, frame.iloc[rows])
+                expected[rows, places] = self.bundle.transform.expected_text(column, reconstructed[rows])
+        return actual, expected
+
+
+def _shares(parts: Matrix) -> Matrix:
+    total = parts.sum(axis=1, keepdims=True)
+    shares: Matrix = np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
+    return shares

@@ -1,0 +1,174 @@
+"""The training loop: one compiled program an epoch, early stop, tail trimming, the same result for the same seed.
+
+Works for any Keras model from [rows, width] to [rows, width] and a loss without reduction; a step never leaves the
+compiled program, which is what makes small models train in seconds on a CPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from schemas.errors import TrainingFailed
+
+Rows = np.ndarray[Any, np.dtype[np.float32]]
+Progress = Callable[[int, float, float], None]
+
+LARGEST_BATCHES = 20
+CHUNK = 8_192
+NEW_BEST = 1e-4
+FINAL_RATE = 0.05
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one training may use.
+
+    Args:
+        epochs: Most epochs.
+        patience: Epochs without a better held-out loss before it stops.
+        batch_size: Rows in one gradient step.
+        learning_rate: First step size of Adam; it falls along a cosine to a twentieth at the last epoch.
+        trim: Share of the fit rows, those that fit worst, left out after the warm-up.
+        seconds: Safety stop.
+    """
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    trim: float
+    seconds: float
+
+    @property
+    def warm_up(self) -> int:
+        """Epochs before the tail is trimmed, and between two trimmings."""
+        return max(3, self.epochs // 8)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a training went.
+
+    Args:
+        loss: Mean loss of each epoch over the fit rows, with noise.
+        held_out: Mean loss of each epoch over the held-out rows less their worst `trim` share, without noise.
+        best: The epoch whose weights were kept, from 0.
+        trimmed: Fit rows left out at the end.
+    """
+
+    loss: tuple[float, ...]
+    held_out: tuple[float, ...]
+    best: int
+    trimmed: int
+
+
+def train(model: Any, loss: Any, fit: Rows, stop: Rows, budget: Budget, *, seed: int, progress: Progress) -> Curve:
+    """Train a model to reconstruct rows, and leave its best weights in it.
+
+    Args:
+        model: A Keras model from float32 [rows, width] to float32 [rows, width].
+        loss: A Keras loss with `reduction=None`: ([rows, width], [rows, width]) to [rows].
+        fit: Rows to learn from, float32 [rows, width].
+        stop: Held-out rows that say when to stop, float32 [rows, width].
+        budget: What the training may use.
+        seed: Decides the order of rows; noise and first weights are seeded through Keras.
+        progress: Called after each epoch with (epoch from 1, loss, held-out loss).
+
+    Raises:
+        TrainingFailed: When the loss is not finite, or the safety stop was reached.
+    """
+    program = _Program(model, loss, fit, budget)
+    order = np.random.default_rng(seed)
+    kept = np.arange(len(fit))
+    losses: list[float] = []
+    held_out: list[float] = []
+    best, best_weights = 0, model.get_weights()
+    started = time.monotonic()
+    for epoch in range(budget.epochs):
+        if epoch and epoch % budget.warm_up == 0 and budget.trim > 0:
+            kept = _without_tail(program.row_losses(fit), budget.trim)
+        losses.append(program.epoch(order.permutation(kept), epoch))
+        held_out.append(_trimmed_mean(program.row_losses(stop), budget.trim))
+        _check(losses[-1], held_out[-1], epoch, time.monotonic() - started, budget)
+        progress(epoch + 1, losses[-1], held_out[-1])
+        if epoch == 0 or held_out[-1] < held_out[best] * (1 - NEW_BEST):
+            best, best_weights = epoch, model.get_weights()
+        elif epoch - best >= budget.patience:
+            break
+    model.set_weights(best_weights)
+    return Curve(tuple(losses), tuple(held_out), best, len(fit) - len(kept))
+
+
+class _Program:
+    """The compiled epoch and the compiled row losses of one model."""
+
+    def __init__(self, model: Any, loss: Any, fit: Rows, budget: Budget) -> None:
+        import keras
+        import tensorflow as tf
+
+        self.batch = max(1, min(budget.batch_size, len(fit) // LARGEST_BATCHES or 1))
+        self.budget = budget
+        self.optimizer = keras.optimizers.Adam(budget.learning_rate)
+        self.optimizer.build(model.trainable_variables)
+        self.rows = tf.constant(fit)
+        rows, optimizer, batch = self.rows, self.optimizer, self.batch
+        width = fit.shape[1]
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])  # type: ignore[untyped-decorator]
+        def epoch(order: Any) -> Any:
+            steps = tf.shape(order)[0] // batch
+            total = tf.constant(0.0)
+            for step in tf.range(steps):
+                x = tf.gather(rows, order[step * batch : (step + 1) * batch])
+                x = tf.ensure_shape(x, [None, width])
+                with tf.GradientTape() as tape:
+                    value = tf.reduce_mean(loss(x, model(x, training=True)))
+                    if model.losses:
+                        value += tf.add_n(model.losses)
+                optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
+                total += value
+            return total / tf.cast(steps, tf.float32)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32)])  # type: ignore[untyped-decorator]
+        def row_losses(x: Any) -> Any:
+            return loss(x, model(x, training=False))
+
+        self._epoch, self._row_losses = epoch, row_losses
+
+    def epoch(self, order: np.ndarray[Any, Any], epoch: int) -> float:
+        """One pass over the rows in that order; the last incomplete batch is left out."""
+        turn = np.cos(np.pi * epoch / max(1, self.budget.epochs))
+        self.optimizer.learning_rate = self.budget.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * (1 + turn) / 2)
+        return float(self._epoch(order.astype(np.int32)))
+
+    def row_losses(self, rows: Rows) -> np.ndarray[Any, Any]:
+        """Loss of each row without noise, [rows]."""
+        return np.concatenate([self._row_losses(rows[at : at + CHUNK]).numpy() for at in range(0, len(rows), CHUNK)])
+
+
+def _without_tail(losses: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    """Positions of all but the worst-fitting share, in their order."""
+    keep = len(losses) - int(len(losses) * share)
+    return np.sort(np.argsort(losses, kind="stable")[:keep])
+
+
+def _trimmed_mean(losses: np.ndarray[Any, Any], share: float) -> float:
+    return float(np.mean(losses[_without_tail(losses, share)], dtype=np.float64))
+
+
+def _check(loss: float, held_out: float, epoch: int, seconds: float, budget: Budget) -> None:
+    if not (np.isfinite(loss) and np.isfinite(held_out)):
+        raise TrainingFailed(
+            f"the loss is not finite after epoch {epoch + 1} (loss {loss}, held out {held_out})",
+            hint="lower detector.learning_rate in the dataset file",
+        )
+    if seconds > budget.seconds:
+        raise TrainingFailed(
+            f"training reached its safety stop of {budget.seconds:.0f} s in epoch {epoch + 1} of {budget.epochs}",
+            hint="raise detector.seconds, or lower detector.rows or detector.epochs",
+        )

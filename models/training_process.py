@@ -1,0 +1,134 @@
+"""The training process: `python -P -m models.training_process`, the only process that imports TensorFlow.
+
+It is started early, imports TensorFlow at once, says that it is ready, and waits for one request. JSON lines:
+
+    stdin    one line: a `TrainingRequest`; end of input at any time ends the process
+    stdout   {"event": "ready"}
+             {"event": "progress", "epoch": 1, "epochs": 80, "loss": 0.4, "held_out_loss": 0.3}
+             {"event": "done", "outcome": {...}}  or  {"event": "failed", "message": "...", "hint": "..."}
+
+Whatever libraries print goes to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Serve one training request; the exit code is 0 when a bundle was written."""
+    out = _own_stdout()
+    say = _speaker(out)
+    _die_with_parent()
+    requests = _requests(sys.stdin)
+    try:
+        with _silent_stderr():
+            _import_heavy()
+        say({"event": "ready"})
+        return _serve(requests.get(), say)
+    except Exception as error:
+        traceback.print_exc()
+        say({"event": "failed", "message": f"{type(error).__name__}: {error}", "hint": None})
+        return 1
+
+
+def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> int:
+    from models.fit import fit_detector
+    from models.training_request import TrainingRequest
+    from schemas.errors import SerenoError
+
+    request = TrainingRequest.from_json(json.loads(line))
+    epochs = request.dataset.detector.epochs
+
+    def progress(epoch: int, loss: float, held_out: float) -> None:
+        say({"event": "progress", "epoch": epoch, "epochs": epochs, "loss": loss, "held_out_loss": held_out})
+
+    try:
+        outcome = fit_detector(request, progress)
+    except SerenoError as error:
+        say({"event": "failed", "message": error.message, "hint": error.hint})
+        return 1
+    say({"event": "done", "outcome": outcome.to_json()})
+    return 0
+
+
+def _import_heavy() -> None:
+    """Import what a training needs, so that the request finds it there."""
+    import onnxruntime  # noqa: F401
+    import tensorflow as tf
+    import tf2onnx  # noqa: F401
+
+    import models.fit  # noqa: F401
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def _own_stdout() -> TextIO:
+    """Keep the real stdout for events, and send everything else that writes to fd 1 to stderr."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return out
+
+
+def _speaker(out: TextIO) -> Callable[[dict[str, Any]], None]:
+    def say(event: dict[str, Any]) -> None:
+        try:
+            out.write(json.dumps(event) + "\n")
+            out.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+    return say
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the thread that started it ends; elsewhere the end of stdin has to do."""
+    if sys.platform != "linux":
+        return
+    parent = os.environ.get("SERENO_TRAINING_PARENT")
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent and os.getppid() != int(parent):
+        os._exit(1)
+
+
+def _requests(source: TextIO) -> queue.Queue[str]:
+    """Read stdin in a thread of its own; its end ends the process, also in the middle of an epoch."""
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in source:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    return lines
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """TensorFlow prints six lines during its import, whatever its log level."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What the training process is asked, and what it answers, as JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.dataset import Dataset
+from schemas.results import TrainingSummary
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """One training.
+
+    Args:
+        dataset: Whose detector; names features, family, budgets.
+        nights: Logical dates of the window, ISO.
+        sample: One Parquet file with the samples of the window, columns of `accepted`.
+        seed: Decides every random choice.
+        expected_rows: Rows of a usual night, for the alert budget.
+        in_sample: Whether the nights that will be scored are among those that train.
+        output: Folder that the bundle becomes; must not exist yet.
+    """
+
+    dataset: Dataset
+    nights: tuple[str, ...]
+    sample: Path
+    seed: int
+    expected_rows: float
+    in_sample: bool
+    output: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "dataset": self.dataset.resolved(),
+            "nights": list(self.nights),
+            "sample": str(self.sample.absolute()),
+            "seed": self.seed,
+            "expected_rows": self.expected_rows,
+            "in_sample": self.in_sample,
+            "output": str(self.output.absolute()),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingRequest:
+        """Build from `to_json`'s values."""
+        return cls(
+            dataset=Dataset.model_validate(values["dataset"]),
+            nights=tuple(values["nights"]),
+            sample=Path(values["sample"]),
+            seed=int(values["seed"]),
+            expected_rows=float(values["expected_rows"]),
+            in_sample=bool(values["in_sample"]),
+            output=Path(values["output"]),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """One detector.
+
+    Args:
+        bundle: Its folder.
+        bundle_hash: SHA-256 of its manifest, in hex.
+        summary: What the report says of the training.
+        metrics: Numbers for the tracking server.
+    """
+
+    bundle: Path
+    bundle_hash: str
+    summary: TrainingSummary
+    metrics: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "bundle": str(self.bundle),
+            "bundle_hash": self.bundle_hash,
+            "summary": self.summary.model_dump(mode="json"),
+            "metrics": self.metrics,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingOutcome:
+        """Build from `to_json`'s values."""
+        return cls(
+            bundle=Path(values["bundle"]),
+            bundle_hash=str(values["bundle_hash"]),
+            summary=TrainingSummary.model_validate(values["summary"]),
+            metrics={str(name): float(value) for name, value in values["metrics"].items()},
+        )

@@ -1,0 +1,170 @@
+"""What a night leaves behind in words and numbers: the object that `run --json` prints and the report is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.detector import Frozen
+
+Status = Literal["done", "skipped", "blocked", "partial", "failed", "missing"]
+
+
+class RowCounts(Frozen):
+    """Where each row that was read went; nothing is lost."""
+
+    read: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    held: int = 0
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.read != self.accepted + self.quarantined + self.held:
+            raise ValueError(
+                f"rows read {self.read} is not accepted {self.accepted} + quarantined {self.quarantined} "
+                f"+ held {self.held}"
+            )
+        return self
+
+
+class ExpectationOutcome(Frozen):
+    """One expectation on one batch.
+
+    Args (fields):
+        rule: Its place and words in the dataset file, e.g. ``median of sbytes between 300 and 9000``.
+        observed: What the batch had, as text; `expected`: what was allowed, as text.
+    """
+
+    expect: str
+    column: str | None
+    policy: Literal["warn", "block"]
+    success: bool
+    rule: str
+    observed: str
+    expected: str
+    message: str = ""
+
+
+class ExpectationCounts(Frozen):
+    """How many expectations held."""
+
+    passed: int = 0
+    failed: int = 0
+    blocking: int = 0
+
+
+class ModelOutcome(Frozen):
+    """Which version scored, and what became of tonight's challenger."""
+
+    version: str | None = None
+    champion: str | None = None
+    family: str | None = None
+    promoted: bool = False
+    reason: str = ""
+
+
+class Contribution(Frozen):
+    """How much one column added to a row's score.
+
+    Fields: share of the row's score in 0..1; actual and expected value as text.
+    """
+
+    column: str
+    share: float
+    actual: str
+    expected: str
+
+
+class Alert(Frozen):
+    """One row past the threshold."""
+
+    rank: int
+    key: str
+    event_time: str | None = None
+    entity: str | None = None
+    score: float
+    p_value: float
+    source_file: str = ""
+    source_line: int = 0
+    contributions: tuple[Contribution, ...] = ()
+
+
+class QuarantineSample(Frozen):
+    """One failure of the contract, for the report; the whole list is in the lake."""
+
+    key: str
+    source_file: str
+    source_line: int
+    column: str
+    rule: str
+    value: str
+
+
+class NightResult(Frozen):
+    """The outcome of one (dataset, date): printed by `run --json`, kept in the state, shown in the report."""
+
+    dataset: str
+    date: str
+    status: Status
+    reason: str = ""
+    rows: RowCounts = Field(default_factory=RowCounts)
+    failures: dict[str, int] = Field(default_factory=dict)
+    expectations: ExpectationCounts = Field(default_factory=ExpectationCounts)
+    model: ModelOutcome = Field(default_factory=ModelOutcome)
+    threshold: float | None = None
+    alerts: int = 0
+    incidents: int = 0
+    report: str | None = None
+    seconds: dict[str, float] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class TrainingSummary(Frozen):
+    """What the report says of a training."""
+
+    rows_fit: int = 0
+    rows_stop: int = 0
+    rows_calibrate: int = 0
+    nights: tuple[str, ...] = ()
+    epochs: int = 0
+    loss: tuple[float, ...] = ()
+    held_out_loss: tuple[float, ...] = ()
+    contamination_assumed: float = 0.0
+    in_sample: bool = False
+    seconds: float = 0.0
+    width: int = 0
+    parameters: int = 0
+
+
+class ScoreDistribution(Frozen):
+    """Tonight's scores as a histogram on a common axis with the calibration scores'."""
+
+    edges: tuple[float, ...] = ()
+    tonight: tuple[int, ...] = ()
+    calibration: tuple[int, ...] = ()
+    threshold: float | None = None
+    alert_curve: tuple[tuple[float, int], ...] = ()  # (threshold, alerts tonight)
+
+
+class NightReport(Frozen):
+    """All that the report page and its JSON show."""
+
+    result: NightResult
+    generated_at: str
+    files: tuple[dict[str, Any], ...] = ()
+    expectation_outcomes: tuple[ExpectationOutcome, ...] = ()
+    quarantine_sample: tuple[QuarantineSample, ...] = ()
+    training: TrainingSummary | None = None
+    scores: ScoreDistribution | None = None
+    alerts: tuple[Alert, ...] = ()
+    alert_budget: float | None = None
+    history: tuple[dict[str, Any], ...] = ()
+    gate: tuple[dict[str, Any], ...] = ()
+    sensitive: tuple[str, ...] = ()
+    key: tuple[str, ...] | None = (
+        None  # names of the key columns; none: not known, so a report with sensitive columns masks keys
+    )
+    entity: str | None = None  # name of the entity column
+    event_time: str | None = None  # name of the event time column

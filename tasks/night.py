@@ -1,0 +1,224 @@
+"""One (dataset, date): what was asked, whether it is done already, and what is known of it so far."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import date as Date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import NoInput
+from schemas.results import ModelOutcome, NightResult
+
+if TYPE_CHECKING:
+    from infra.runtime.runs import Kind, Run
+    from schemas.dataset import Dataset
+    from tasks.gate import GateDecision
+    from tasks.ingest import Ingested
+    from tasks.preprocess import Prepared
+    from tasks.score import Scored
+    from tasks.services import Services
+    from tasks.train import TrainingOutcome
+    from tasks.validate import Validated
+
+PIPELINE_PROTOCOL = 1
+"""Raised when the same inputs would give other results; an upgrade that changes nothing leaves it alone."""
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """How a night is to be done.
+
+    Args:
+        train: Whether a challenger is trained.
+        seed: Seed of the training, instead of the dataset's or project's.
+        force: Do it again although it is done.
+        accept: Take a night that the expectations hold.
+        only_validate: Stop after preprocess.
+        only_score: Score the accepted rows that are there already.
+        version: Score with this version instead of the champion.
+    """
+
+    train: bool = True
+    seed: int | None = None
+    force: bool = False
+    accept: bool = False
+    only_validate: bool = False
+    only_score: bool = False
+    version: str | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether a training process is needed."""
+        return self.train and not (self.only_validate or self.only_score)
+
+    @property
+    def kind(self) -> Kind:
+        """How the state calls such a run."""
+        return "validate" if self.only_validate else "score" if self.only_score else "run"
+
+
+@dataclass(frozen=True)
+class NightRequest:
+    """A night and how to do it."""
+
+    dataset: Dataset
+    date: Date
+    options: NightOptions = field(default_factory=NightOptions)
+
+    @property
+    def iso(self) -> str:
+        """The logical date as text."""
+        return self.date.isoformat()
+
+    def blank(self, **values: Any) -> NightResult:
+        """A result of which nothing else is known."""
+        return NightResult(dataset=self.dataset.name, date=self.iso, **values)
+
+
+@dataclass
+class Night:
+    """A night at work: what its stages have found out so far, so that a report can be made wherever it ends.
+
+    Args:
+        request: What was asked.
+        services: The stores.
+        run: The running row, which holds the night.
+        work: Scratch folder of this run.
+        window: The runs of the nights before that train tonight's detector, oldest first.
+    """
+
+    request: NightRequest
+    services: Services
+    run: Run
+    work: Path
+    window: tuple[Run, ...] = ()
+    ingested: Ingested | None = None
+    validated: Validated | None = None
+    prepared: Prepared | None = None
+    trained: TrainingOutcome | None = None
+    decision: GateDecision | None = None
+    challenger: str | None = None
+    scored: Scored | None = None
+    accepted_files: tuple[Path, ...] = ()
+    model: ModelOutcome = field(default_factory=ModelOutcome)
+    training_failure: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset."""
+        return self.request.dataset
+
+    def done(self, what: str) -> Any:
+        """What an earlier stage found.
+
+        Raises:
+            RuntimeError: The stages were put in a wrong order.
+        """
+        found = getattr(self, what)
+        if found is None:
+            raise RuntimeError(f"a stage needs `{what}`, which no stage before it has made")
+        return found
+
+    @property
+    def seed(self) -> int:
+        """Seed of this night's random choices: option, dataset file, project."""
+        return seed_of(self.request, self.services)
+
+
+def seed_of(request: NightRequest, services: Services) -> int:
+    """The seed in force: option, dataset file, project."""
+    for seed in (request.options.seed, request.dataset.detector.seed):
+        if seed is not None:
+            return seed
+    return services.settings.seed
+
+
+def window_of(request: NightRequest, services: Services) -> tuple[Run, ...]:
+    """The nights before that train this night's detector, oldest first."""
+    nights = services.state.history(
+        request.dataset.name, request.date, request.dataset.detector.window_nights, table="samples"
+    )
+    return tuple(reversed(nights))
+
+
+def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str]) -> str:
+    """Hash of everything that decides a night's result (SHA-256, hex).
+
+    Args:
+        request: The night.
+        services: The stores; the training window is looked up in the state.
+        inputs: Content hash of each input by address.
+    """
+    facts = {
+        "protocol": PIPELINE_PROTOCOL,
+        "inputs": sorted(inputs.values()),
+        "dataset": request.dataset.resolved(),
+        "seed": seed_of(request, services),
+        "train": request.options.trains,
+        "version": request.options.version,
+        "window": [[run.night.isoformat(), run.fingerprint] for run in window_of(request, services)],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:
+    """Content hash of each of the night's input files.
+
+    Raises:
+        NoInput: Nothing arrived for the date.
+        ForbiddenAddress: An address is not on the allow-list.
+    """
+    from tasks.ingest import hash_inputs, resolve_inputs
+
+    inputs = services.settings.inputs
+    addresses = resolve_inputs(request.dataset, request.date, services.project.root, inputs)
+    return hash_inputs(addresses, inputs)
+
+
+def settled(services: Services, request: NightRequest) -> NightResult | None:
+    """The result of a night that needs no work: done before with the same fingerprint, or nothing arrived."""
+    if request.options.only_score:
+        return None
+    try:
+        inputs = input_hashes(request, services)
+    except NoInput as error:
+        return _missing(services, request, str(error))
+    if request.options.force:
+        return None
+    found = services.state.find_done(
+        request.dataset.name, request.date, fingerprint(request, services, inputs), kind=request.options.kind
+    )
+    if found is None:
+        return None
+    reason = f"already done by run {found.id}"
+    return NightResult.model_validate({**found.result, "status": "skipped", "reason": reason})
+
+
+def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
+    result = request.blank(status="missing", reason=reason)
+    run = services.state.start_run(request.dataset.name, request.date, request.options.kind, "")
+    services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
+    return result
+
+
+def accepted_before(services: Services, request: NightRequest, print_: str) -> bool:
+    """Whether a person accepted this very night before, so that doing it again gives the same rows."""
+    return any(
+        run.accepted_by is not None and run.fingerprint == print_
+        for run in services.state.recent(request.dataset.name, night=request.date)
+    )
+
+
+def actor() -> str:
+    """Who runs this, for the ledger."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,182 @@
+"""The report of one night: one HTML file that opens anywhere without a network, and the same as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import SerenoError, UsageError
+from schemas.results import NightReport
+from tasks import report_text
+from tasks.report_mask import masked
+from tasks.report_view import Limits, build_page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_BYTES = 1_500_000
+PAGES = Path(__file__).resolve().parent / "report_pages"
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&:@/])")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where a report was written."""
+
+    html: Path
+    json: Path
+
+
+def write_report(report: NightReport, folder: Path) -> ReportPaths:
+    """Write ``DATE.html`` and ``DATE.json``, each at once or not at all.
+
+    Values of sensitive columns are masked in both.
+
+    Args:
+        report: The night; most of it may be absent.
+        folder: Where this dataset's reports lie; made where missing.
+
+    Raises:
+        UsageError: The night's date is no date, so that it cannot name a file.
+        SerenoError: The folder cannot be written.
+    """
+    night = report.result.date
+    if not _is_date(night):
+        raise UsageError(f"The report's date {night[:40]!r} is not a date.", hint="Write the date as YYYY-MM-DD.")
+    shown = masked(report)
+    paths = ReportPaths(folder / f"{night}.html", folder / f"{night}.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The page links to the JSON, so that comes first.
+        _replace(paths.json, _json(shown))
+        _replace(paths.html, _page(shown).encode("utf-8", "replace"))
+    except OSError as error:
+        raise SerenoError(
+            f"The report of {report.result.dataset} for {night} cannot be written to {folder}: {error.strerror or error}.",
+            hint="Free some space or make the folder writable, then run `sereno report` for this night.",
+        ) from error
+    return paths
+
+
+def report_html(report: NightReport) -> str:
+    """Render the page of one night, masked, always below 1.5 MB."""
+    return _page(masked(report))
+
+
+def report_json(report: NightReport) -> str:
+    """Render a night as JSON, masked; a number that is not finite becomes null."""
+    return _json(masked(report)).decode()
+
+
+def night_artifact_markdown(report: NightReport) -> str:
+    """Render the night in a few lines of Markdown, for an artifact of the flow run; all values are escaped."""
+    result, rows = report.result, report.result.rows
+    lines = [
+        f"## {_escaped(result.dataset)}, {_escaped(result.date)}: {_escaped(result.status)}",
+        "",
+        *([_escaped(result.reason, 400), ""] if result.reason else []),
+        "| read | accepted | quarantined | held | alerts | version |",
+        "|---:|---:|---:|---:|---:|---|",
+        f"| {rows.read:,} | {rows.accepted:,} | {rows.quarantined:,} | {rows.held:,} | {result.alerts:,} "
+        f"| {_escaped(result.model.version or 'none')} |",
+    ]
+    if result.report:
+        lines += ["", f"Report: {_report_link(result.report)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _report_link(address: str) -> str:
+    path = Path(address)
+    shown = _escaped(address, 400)
+    # Anything that is not a plain absolute path is text, never a link.
+    if path.is_absolute() and address.isprintable():
+        return f"[{shown}](<{path.as_uri()}>)"
+    return shown
+
+
+def _escaped(value: str, limit: int = 120) -> str:
+    shown, cut = report_text.shortened(value, limit)
+    return _MARKDOWN.sub(lambda m: _ENTITIES.get(m.group(), "\\" + m.group()), shown) + ("…" if cut else "")
+
+
+def _is_date(text: str) -> bool:
+    if not _ISO_DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _page(report: NightReport) -> str:
+    template = _environment().get_template("night.html")
+    limits = Limits()
+    # Limits that hold for any ordinary night can be too wide where every value is hostile: then show less, never more than 1.5 MB.
+    while True:
+        page = build_page(report, limits)
+        html = template.render(page=page, report=page.report, result=page.report.result, dated=_is_date(report.result.date))
+        smaller = limits.halved()
+        if len(html.encode("utf-8", "replace")) < MOST_BYTES or smaller == limits:
+            return html
+        limits = smaller
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    for name in ("data", "count", "number", "percent", "probability", "seconds", "long_date", "moment", "fixed", "readable"):
+        environment.filters[name] = getattr(report_text, name)
+    environment.filters["plain"] = lambda value, limit: report_text.shortened(value, limit)[0]
+    environment.globals["stylesheet"] = Markup((PAGES / "report.css").read_text(encoding="utf-8"))
+    return environment
+
+
+def _json(report: NightReport) -> bytes:
+    text = json.dumps(_plain(report.model_dump()), ensure_ascii=False, indent=1, allow_nan=False)
+    # A lone surrogate cannot be UTF-8; its backslash form is valid JSON.
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool):
+        return value
+    # The number classes of numpy, too, which json would refuse.
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # The process id keeps two writers of one night apart; the last one stands.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

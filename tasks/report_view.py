@@ -1,0 +1,235 @@
+"""The report as its page shows it: lists cut to what a person reads, with how many more there are, and the charts."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from markupsafe import Markup
+
+from schemas.results import Alert, ExpectationOutcome, NightReport, QuarantineSample
+from tasks import charts
+from tasks.report_advice import Verdict, off_by, verdict
+from tasks.report_text import decimals_of, number, size
+
+_T = TypeVar("_T")
+_CHECK_KEYS = ("check", "name", "passed", "ok", "success", "observed", "value", "expected", "required", "limit", "reason", "message")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most of each list, and the most characters of one value and of one sentence, that the page shows."""
+
+    alerts: int = 100
+    open_alerts: int = 20
+    contributions: int = 3
+    quarantined: int = 40
+    expectations: int = 60
+    files: int = 40
+    columns: int = 20
+    warnings: int = 20
+    checks: int = 30
+    reasons: int = 5
+    nights: int = 30
+    cell: int = 120
+    sentence: int = 1_200
+
+    def halved(self) -> Limits:
+        """Return limits of half the size, for a night whose every value is as long as it may be."""
+        return replace(self, **{name: max(1, value // 2) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Listed(Generic[_T]):
+    """The part of a list that is shown, and how many more there are."""
+
+    shown: tuple[_T, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One file that was read."""
+
+    name: str
+    rows: float | None
+    rejected: float | None
+    size: str
+    form: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One check of the promotion gate; `passed` is None where it was not said."""
+
+    name: str
+    passed: bool | None
+    observed: str
+    expected: str
+    message: str
+
+
+@dataclass(frozen=True)
+class NightRow:
+    """One night of the timeline; None: not known, or nothing to count."""
+
+    date: str
+    status: str
+    read: float | None
+    quarantined: float | None
+    alerts: float | None
+    version: str
+    tonight: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template shows."""
+
+    report: NightReport
+    limits: Limits
+    verdict: Verdict
+    first_alerts: tuple[Alert, ...]
+    other_alerts: tuple[Alert, ...]
+    more_alerts: int
+    score_decimals: int
+    expectations: Listed[tuple[ExpectationOutcome, str]]
+    quarantined: Listed[QuarantineSample]
+    failures: Listed[tuple[str, int]]
+    files: Listed[FileRow]
+    checks: Listed[CheckRow]
+    nights: tuple[NightRow, ...]
+    warnings: Listed[str]
+    seconds: float | None
+    charts: Mapping[str, Markup]
+
+
+def build_page(report: NightReport, limits: Limits) -> Page:
+    """Cut a (masked) report to the limits and draw its charts."""
+    result = report.result
+    ranked = sorted(report.alerts, key=lambda alert: alert.rank)
+    open_alerts = min(limits.open_alerts, limits.alerts)
+    nights = _nights(report, limits.nights)
+    taken = [s for s in result.seconds.values() if math.isfinite(s)]
+    return Page(
+        report=report,
+        limits=limits,
+        verdict=verdict(report),
+        first_alerts=tuple(ranked[:open_alerts]),
+        other_alerts=tuple(ranked[open_alerts : limits.alerts]),
+        more_alerts=max(result.alerts, len(ranked)) - min(len(ranked), limits.alerts),
+        score_decimals=decimals_of(alert.score for alert in ranked),
+        expectations=_listed(_worst_first(report.expectation_outcomes), limits.expectations),
+        quarantined=_listed(report.quarantine_sample, limits.quarantined),
+        failures=_listed(sorted(result.failures.items(), key=lambda item: (-item[1], item[0])), limits.columns),
+        files=_listed([_file(item) for item in report.files], limits.files),
+        checks=_listed([_check(item) for item in report.gate], limits.checks),
+        nights=nights,
+        warnings=_listed(result.warnings, limits.warnings),
+        seconds=result.seconds.get("total", sum(taken)) if taken else None,
+        charts=_charts(report, nights),
+    )
+
+
+def _listed(items: Sequence[_T], limit: int) -> Listed[_T]:
+    return Listed(tuple(items[:limit]), max(0, len(items) - limit))
+
+
+def _worst_first(outcomes: Sequence[ExpectationOutcome]) -> list[tuple[ExpectationOutcome, str]]:
+    ordered = sorted(outcomes, key=lambda o: (o.success, o.policy != "block"))
+    return [(outcome, off_by(outcome)) for outcome in ordered]
+
+
+def _charts(report: NightReport, nights: Sequence[NightRow]) -> dict[str, Markup]:
+    absent = ("histogram", "alerts", "training", "nights_alerts", "nights_read", "nights_quarantined")
+    drawn = dict.fromkeys(absent, charts.NOTHING) | {
+        "rows": charts.rows_bar(report.result.rows),
+        "stages": charts.stage_bars([item for item in report.result.seconds.items() if item[0] != "total"]),
+    }
+    if report.scores is not None:
+        drawn["histogram"] = charts.histogram(report.scores)
+        drawn["alerts"] = charts.alert_curve(report.scores, report.alert_budget)
+    if report.training is not None:
+        drawn["training"] = charts.training_curve(report.training)
+    if len(nights) > 1:
+        for name, label in (("alerts", "Alerts a night"), ("read", "Rows read a night"), ("quarantined", "Rows quarantined a night")):
+            bars = [charts.Night(n.date, getattr(n, name), n.status, n.tonight) for n in nights]
+            drawn[f"nights_{name}"] = charts.timeline(name, label, bars)
+    return drawn
+
+
+def _nights(report: NightReport, most: int) -> tuple[NightRow, ...]:
+    """Return the last nights up to tonight, oldest first; tonight's own figures come from its result."""
+    tonight = report.result
+    found = {row.date: row for row in map(_night, report.history) if row.date < tonight.date}
+    own = _night({**tonight.model_dump(), "version": tonight.model.version})
+    ordered = [*(found[key] for key in sorted(found)), replace(own, tonight=True)]
+    return tuple(ordered[-most:])
+
+
+def _night(item: Mapping[str, Any]) -> NightRow:
+    """Read one night of the history: flat figures, or the shape of `NightResult`."""
+    rows = item.get("rows") if isinstance(item.get("rows"), Mapping) else {}
+    model = item.get("model") if isinstance(item.get("model"), Mapping) else {}
+    figures = {**(rows or {}), **item}
+    status = _text(item.get("status")) or "done"
+    scored = status in ("done", "skipped", "partial")
+    read = figures.get("read", figures.get("rows") if not isinstance(figures.get("rows"), Mapping) else None)
+    return NightRow(
+        date=_text(item.get("date", item.get("night")))[:10],
+        status=status[:20],
+        read=_number(read) if status != "missing" else None,
+        quarantined=_number(figures.get("quarantined")) if status not in ("missing", "failed") else None,
+        alerts=_number(item.get("alerts")) if scored else None,
+        version=_text(item.get("version") or (model or {}).get("version")),
+        tonight=False,
+    )
+
+
+def _file(item: Mapping[str, Any]) -> FileRow:
+    delimiter = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
+    mark = _text(item.get("delimiter"))
+    parts = [_text(item.get("format")), _text(item.get("encoding")), delimiter.get(mark, mark), _text(item.get("compression"))]
+    return FileRow(
+        name=_text(item.get("name") or item.get("address")),
+        rows=_number(item.get("rows")),
+        rejected=_number(item.get("rejected")),
+        size=size(_number(item.get("bytes"))),
+        form=", ".join(part for part in parts if part),
+        sha256=_text(item.get("sha256"))[:12],
+    )
+
+
+def _check(item: Mapping[str, Any]) -> CheckRow:
+    def first(*keys: str) -> Any:
+        return next((item[key] for key in keys if item.get(key) is not None), None)
+
+    passed = first("passed", "ok", "success")
+    rest = [f"{key} {_text(value)}" for key, value in item.items() if key not in _CHECK_KEYS]
+    message = _text(first("message", "reason"))
+    return CheckRow(
+        name=_text(first("check", "name")),
+        passed=passed if isinstance(passed, bool) else None,
+        observed=_text(first("observed", "value")),
+        expected=_text(first("expected", "required", "limit")),
+        message="; ".join(part for part in [message, *rest] if part),
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

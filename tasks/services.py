@@ -1,0 +1,55 @@
+"""What stages work with: project, settings, lake, state, registry; wired here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.runtime.lake import Lake
+from infra.runtime.project import Project
+from infra.runtime.state import State
+
+if TYPE_CHECKING:
+    from models.registry import Registry
+    from schemas.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The stores of one project.
+
+    Args:
+        project: The project folder.
+        settings: The settings in force.
+        lake: Delta tables.
+        state: Runs and promotions; the authority for what counts.
+    """
+
+    project: Project
+    settings: Settings
+    lake: Lake
+    state: State
+
+    def registry(self) -> Registry:
+        """The detector versions; MLflow is imported when it is first used."""
+        from infra.runtime.tracking import tracking_of
+        from models.registry import Registry
+
+        tracking = tracking_of(self.project, self.settings)
+        tracking.apply()
+        return Registry(tracking.uri, self.project.artifacts)
+
+
+@contextmanager
+def open_services(project: Project, settings: Settings) -> Iterator[Services]:
+    """Open the stores, creating or migrating them.
+
+    Raises:
+        StateError: The state database cannot be used.
+    """
+    project.create_state()
+    url = settings.database.get_secret_value() if settings.database else project.database_url
+    with State(url) as state:
+        yield Services(project, settings, Lake(settings.lake or project.lake), state)

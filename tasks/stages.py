@@ -1,0 +1,242 @@
+"""The stages of a night: each takes the night at work, does one thing, and writes down what it found.
+
+Plain functions without an orchestrator in them; `flows` says in which order they run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import BlockedNight, TrainingFailed, UsageError
+from schemas.tables import accepted_schema, quarantined_schema, scores_schema
+from tasks.night import Night, accepted_before, actor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from infra.runtime.cluster import Compute
+    from tasks.train import TrainingProcess
+
+MIN_WINDOW_ROWS = 200
+"""Fewer rows of history than this, and tonight's rows join the training (scores are then marked in-sample)."""
+
+
+def ingest(night: Night, compute: Compute) -> None:
+    """Read the night's files into staged parts."""
+    from tasks.ingest import ingest as read_files
+
+    services = night.services
+    night.ingested = read_files(
+        night.dataset, night.request.date, services.project.root, services.settings.inputs, compute, night.work
+    )
+    night.warnings += night.ingested.warnings
+
+
+def validate(night: Night, compute: Compute) -> None:
+    """Check rows against the contract and the batch against the expectations; write `quarantined` and `accepted`.
+
+    Raises:
+        BlockedNight: An expectation with policy `block` failed, and nobody accepted the night.
+    """
+    from tasks.validate import validate as check
+
+    night.validated = check(
+        night.dataset,
+        night.request.date,
+        night.done("ingested"),
+        compute,
+        night.work,
+        usual_rows=_usual_rows(night),
+        data_docs=_data_docs(night),
+    )
+    night.warnings += night.validated.warnings
+    _write(night, "quarantined", night.validated.quarantined, quarantined_schema())
+    if night.validated.blocking and not _accepted(night):
+        raise BlockedNight(
+            "\n".join(night.validated.blocking),
+            hint="look at the report, then take the night with: "
+            f"sereno run {night.dataset.name} --date {night.request.iso} --accept",
+        )
+    _write(night, "accepted", night.validated.accepted, accepted_schema(night.dataset))
+    night.accepted_files = tuple(night.validated.accepted)
+
+
+def preprocess(night: Night, compute: Compute) -> None:
+    """Count the night's columns exactly and keep its bottom-k sample."""
+    from tasks.preprocess import preprocess as summarise
+
+    night.prepared = summarise(night.dataset, night.accepted_files, compute, night.work)
+    _write(night, "samples", [night.prepared.sample], accepted_schema(night.dataset))
+
+
+def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None]) -> None:
+    """Train a challenger on the window and register it; a training that fails is written down, not raised."""
+    from tasks.train import TrainingRequest
+
+    sample, in_sample = _training_sample(night)
+    try:
+        night.trained = trainer.train(
+            TrainingRequest(
+                dataset=night.dataset,
+                nights=_training_nights(night, in_sample),
+                sample=sample,
+                seed=night.seed,
+                expected_rows=_expected_rows(night),
+                in_sample=in_sample,
+                output=night.work / "bundle",
+            ),
+            lambda event: progress(f"train: epoch {event.get('epoch')}, held-out loss {event.get('held_out_loss')}"),
+        )
+    except TrainingFailed as error:
+        night.training_failure = str(error)
+
+
+def gate(night: Night) -> None:
+    """Register the challenger and judge it."""
+    from tasks.gate import judge
+    from tasks.training import champion_bundle, register
+
+    if night.trained is None:
+        return
+    registry = night.services.registry()
+    night.challenger = register(night.services, registry, night.dataset, night.trained, night.run.id)
+    champion = champion_bundle(night.services, registry, night.dataset.name)
+    night.decision = judge(
+        night.dataset,
+        night.trained.bundle,
+        night.trained.bundle_hash,
+        night.work / "window.parquet",
+        champion=champion,
+        seed=night.seed,
+    )
+
+
+def score(night: Night, compute: Compute) -> None:
+    """Score tonight's accepted rows with the version that the gate, or a person, lets score.
+
+    Raises:
+        TrainingFailed: There is neither a champion nor a challenger.
+        PromotionRefused: The gate refused the first challenger and there is no champion.
+    """
+    from tasks.score import score as score_rows
+    from tasks.training import scoring_version
+
+    chosen = scoring_version(night)
+    night.model = chosen.outcome
+    night.scored = score_rows(
+        night.dataset,
+        night.accepted_files,
+        chosen.bundle,
+        chosen.bundle_hash,
+        chosen.version,
+        compute,
+        night.work,
+        in_sample=chosen.in_sample,
+    )
+    _write(night, "scores", night.scored.parts, scores_schema(night.dataset))
+
+
+def promote(night: Night) -> None:
+    """Write the gate's decision into the ledger; the alias follows it. Runs after the scores are committed."""
+    from tasks.training import settle_promotion
+
+    if night.trained is None or night.decision is None or night.challenger is None:
+        return
+    settle_promotion(
+        night.services,
+        night.dataset,
+        night.challenger,
+        night.trained,
+        night.decision,
+        night.run.id,
+        promote=night.model.promoted,
+    )
+
+
+def load_accepted(night: Night) -> None:
+    """Take the accepted rows that the night's final run pinned, for scoring them again.
+
+    Raises:
+        UsageError: The night was not validated.
+    """
+    pinned = night.services.state.pins(night.dataset.name, "accepted", [night.request.date])
+    if not pinned:
+        raise UsageError(
+            f"{night.dataset.name} {night.request.iso}: no accepted rows to score",
+            hint=f"validate the night first: sereno validate {night.dataset.name} --date {night.request.iso}",
+        )
+    table = night.services.lake.read(night.dataset.name, "accepted", pinned, schema=accepted_schema(night.dataset))
+    night.accepted_files = tuple(_in_parts(table, night.work, night.dataset.partition_rows))
+
+
+def _in_parts(table: pa.Table, folder: Path, rows: int) -> list[Path]:
+    import pyarrow.parquet as pq
+
+    paths = []
+    for start in range(0, max(len(table), 1), rows):
+        path = folder / f"accepted-{start:012d}.parquet"
+        pq.write_table(table.slice(start, rows), path)
+        paths.append(path)
+    return paths
+
+
+def _write(night: Night, table: str, files: list[Path] | tuple[Path, ...], schema: pa.Schema) -> None:
+    night.versions[table] = night.services.lake.replace_night(
+        night.dataset.name, table, night.request.date, list(files), schema, run_id=night.run.id
+    )
+
+
+def _accepted(night: Night) -> bool:
+    if not night.request.options.accept:
+        return accepted_before(night.services, night.request, night.run.fingerprint)
+    blocking = list(night.done("validated").blocking)
+    night.services.state.note(night.run.id, accepted_by={"who": actor(), "held_because": blocking})
+    night.warnings.append(f"accepted by {actor()} although: {'; '.join(blocking)}")
+    return True
+
+
+def _usual_rows(night: Night) -> int | None:
+    """Median of the rows read on the last nights; None while fewer than three are known."""
+    from statistics import median
+
+    read = [int(run.result["rows"]["read"]) for run in night.window if run.result.get("rows", {}).get("read")]
+    return int(median(read[-14:])) if len(read) >= 3 else None
+
+
+def _expected_rows(night: Night) -> float:
+    """Rows that a usual night has, for the alert budget."""
+    from statistics import median
+
+    counted = [float(run.counters["rows"]) for run in night.window if run.counters.get("rows")]
+    tonight = float(night.prepared.rows) if night.prepared else 0.0
+    return median(counted) if counted else max(tonight, 1.0)
+
+
+def _data_docs(night: Night) -> Path | None:
+    if not night.dataset.data_docs:
+        return None
+    return night.services.project.reports / night.dataset.name / f"{night.request.iso}-data-docs"
+
+
+def _training_sample(night: Night) -> tuple[Path, bool]:
+    """The window's sample as one Parquet file, and whether tonight's own rows are in it."""
+    import pyarrow.parquet as pq
+
+    from tasks.preprocess import merge_window
+    from tasks.training import window_samples
+
+    samples = window_samples(night.services, night.dataset, night.window)
+    in_sample = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS and night.prepared is not None
+    if in_sample and night.prepared is not None:
+        samples.append(pq.read_table(night.prepared.sample))
+    path = night.work / "window.parquet"
+    pq.write_table(merge_window(samples, night.dataset.detector.rows), path)
+    return path, in_sample
+
+
+def _training_nights(night: Night, in_sample: bool) -> tuple[str, ...]:
+    nights = [run.night.isoformat() for run in night.window]
+    return (*nights, night.request.iso) if in_sample else tuple(nights)

@@ -1,0 +1,102 @@
+"""Whether a row's score depends on what it is scored with."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness import Measure, NotMeasured
+from nights import NAME, SEEN_BY_INIT, Project, must, project
+
+Table = list[list[str]]
+Scores = dict[str, tuple[float, bool]]
+PARTITIONS = (1, 7, 100)
+
+
+def measure() -> Iterator[Measure]:
+    """Largest difference of a row's score between 1, 7 and 100 partitions, reordered columns, fewer rows and more."""
+    with project() as watched:
+        dates = list(watched.nights.files)
+        for date in dates[:SEEN_BY_INIT]:
+            must(*watched.command("validate", date))
+        date = dates[SEEN_BY_INIT]
+        watched.arrive(date)
+        version = trained_version(watched, date)
+        table = read_table(watched.incoming(date))
+        reference = scores(watched, date, version, "reference")
+        differences, flags = [], []
+        for name, prepare in variants(watched, date, table, reference).items():
+            prepare()
+            seen = scores(watched, date, version, name)
+            unknown = seen.keys() - reference.keys()
+            if not seen or unknown:
+                raise NotMeasured(f"{name}: {len(seen)} scores, {len(unknown)} of rows that the night does not have")
+            differences.append(max(abs(score - reference[key][0]) for key, (score, _) in seen.items()))
+            flags.append(float(sum(alert != reference[key][1] for key, (_, alert) in seen.items())))
+    yield Measure("max_abs_difference", differences, "", ("<=", 1e-6), of="max")
+    yield Measure("alert_flags_differing", flags, "rows", ("==", 0.0), of="max")
+
+
+def trained_version(watched: Project, date: str) -> str:
+    """Run the night with training; return the version that scored it."""
+    _, result = watched.run(date)
+    version = result["model"]["version"]
+    if not version:
+        raise NotMeasured(f"the night of {date} was not scored: {result}")
+    return str(version)
+
+
+def variants(watched: Project, date: str, table: Table, reference: Scores) -> dict[str, Callable[[], None]]:
+    """Name each way to bring the same rows in, with what prepares it."""
+    rows = len(table) - 1
+    highest = max(reference, key=lambda key: reference[key][0])
+    place = table[0].index(watched.nights.key)
+    alone = [table[0], *[row for row in table[1:] if row[place] == highest]]
+    ways: dict[str, Callable[[], None]] = {}
+    for count in PARTITIONS:
+        ways[f"{count} partitions"] = lambda n=count: set_partition_rows(watched, -(-rows // n))
+    ways["columns reordered"] = lambda: write_table(watched.incoming(date), [row[::-1] for row in table])
+    ways["semicolons"] = lambda: write_table(watched.incoming(date), table, delimiter=";")
+    ways["half of the rows"] = lambda: write_table(watched.incoming(date), [table[0], *table[1::2]])
+    ways["one row alone"] = lambda: write_table(watched.incoming(date), alone)
+    return ways
+
+
+def scores(watched: Project, date: str, version: str, name: str) -> Scores:
+    """Score the night anew with one version; return score and alert flag by key."""
+    import pyarrow.parquet
+
+    # --accept: half a night, or one row, is rightly held by the volume expectation.
+    must(*watched.command("validate", date, "--force", "--accept"))
+    must(*watched.command("score", date, "--version", version))
+    path = watched.folder / f"scores of {name}.parquet"
+    must(*watched.command("scores", date, "--to", str(path)))
+    found = pyarrow.parquet.read_table(path, columns=[watched.nights.key, "score", "is_alert"]).to_pydict()
+    return {
+        str(key): (score, alert)
+        for key, score, alert in zip(found[watched.nights.key], found["score"], found["is_alert"], strict=True)
+    }
+
+
+def set_partition_rows(watched: Project, rows: int) -> None:
+    """Write how many rows a partition has into the dataset file."""
+    path = watched.folder / "datasets" / f"{NAME}.yaml"
+    text = re.sub(r"^partition_rows:.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    path.write_text(f"{text.rstrip()}\npartition_rows: {rows}\n", encoding="utf-8")
+
+
+def read_table(path: Path) -> Table:
+    """Read a night's file, header first."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        return list(csv.reader(lines))
+
+
+def write_table(path: Path, table: Table, delimiter: str = ",") -> None:
+    """Write a night's file anew."""
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(table)
+    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
