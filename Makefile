@@ -6,7 +6,7 @@ SHELL := /bin/sh
 export PYTHON
 RUN := .venv/bin/python
 # The bootstrap itself runs on any Python 3, to say what is missing where none will do.
-BOOTSTRAP := $(firstword $(PYTHON) $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11) python3)
+BOOTSTRAP := $(firstword $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11) $(PYTHON) python3)
 
 .PHONY: help setup demo test test-slow test-all check format bench bench-list docs lock clean
 

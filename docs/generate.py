@@ -73,8 +73,12 @@ def command_section(path: tuple[str, ...], command: click.Command) -> list[str]:
 def help_text(command: click.Command) -> str:
     """Return a command's help; a paragraph that keeps its lines (click's mark is a backspace) becomes a block."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
-    kept = [f"```text\n{p.removeprefix('\b').strip()}\n```" if p.startswith("\b") else p for p in paragraphs]
-    return "\n\n".join(kept)
+    return "\n\n".join(block(p) if p.startswith("\b") else p for p in paragraphs)
+
+
+def block(paragraph: str) -> str:
+    """Fence a paragraph whose lines are to stay as they are."""
+    return "\n".join(["```text", paragraph.removeprefix("\b").strip(), "```"])
 
 
 def option_row(option: click.Option, context: click.Context) -> str:

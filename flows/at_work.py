@@ -15,15 +15,16 @@ from infra.runtime.logs import run_log
 from infra.runtime.work import work_folder
 from schemas.dataset import Dataset, load_dataset
 from schemas.errors import SerenoError
+from schemas.results import NightResult
 from tasks.conclude import conclude
+from tasks.input_sizes import input_sizes
 from tasks.night import (
     PIPELINE_PROTOCOL,
+    Due,
     Night,
     NightOptions,
     NightRequest,
-    fingerprint,
-    input_hashes,
-    settled,
+    look_at,
     window_of,
 )
 from tasks.training import settle_training, training_window
@@ -31,7 +32,6 @@ from tasks.training import settle_training, training_window
 if TYPE_CHECKING:
     from flows.session import Session
     from infra.runtime.cluster import Compute
-    from schemas.results import NightResult
     from tasks.training import TrainingDecision
 
 logger = logging.getLogger("sereno.night")
@@ -62,8 +62,7 @@ class AtWork:
     @property
     def compute(self) -> Compute:
         """The Dask client."""
-        ingested = self.night.ingested
-        return self.session.compute(sum(file.bytes for file in ingested.files) if ingested else 0)
+        return self.session.compute(sum(size or 0 for size in input_sizes(self.night.inputs).values()))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -98,14 +97,17 @@ def do_night(
     """
     services = session.services
     request = NightRequest(_dataset(session, name), date, options)
-    result = settled(services, request)
-    if result is None:
-        with _night_held(session, request) as work:
-            _through(work, stages)
-            report(work)
-            result = conclude(work.night, work.failure)
+    found = look_at(services, request)
+    result = found if isinstance(found, NightResult) else _at_work(session, request, found, stages, report)
     session.tell(result)
     return result
+
+
+def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence[Stage], report: Stage) -> NightResult:
+    with _night_held(session, request, due) as work:
+        _through(work, stages)
+        report(work)
+        return conclude(work.night, work.failure)
 
 
 def train_only(
@@ -144,18 +146,17 @@ def _dataset(session: Session, name: str) -> Dataset:
 
 
 @contextmanager
-def _night_held(session: Session, request: NightRequest) -> Iterator[AtWork]:
+def _night_held(session: Session, request: NightRequest, due: Due) -> Iterator[AtWork]:
     services, name = session.services, request.dataset.name
-    inputs = {} if request.options.only_score else input_hashes(request, services)
     run = services.state.start_run(
-        name, request.date, request.options.kind, fingerprint(request, services, inputs), protocol=PIPELINE_PROTOCOL
+        name, request.date, request.options.kind, due.fingerprint, protocol=PIPELINE_PROTOCOL
     )
     with (
         Lease(services.state, run.id) as lease,
         run_log(services.project.logs, run.id),
         work_folder(services.project, name, request.date, run.id) as folder,
     ):
-        night = Night(request, services, run, folder, window=window_of(request, services))
+        night = Night(request, services, run, folder, window=window_of(request, services), inputs=due.inputs)
         try:
             yield AtWork(night, session, lease)
         except BaseException:

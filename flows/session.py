@@ -16,6 +16,7 @@ from tasks.train import TrainingProcess
 
 from infra.runtime.progress import Progress
 from infra.runtime.project import Project, find_project
+from tasks.night import session_folder, training_folder
 from tasks.services import Services, open_services
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ class Session:
     def __init__(
         self,
         services: Services,
-        trainer: TrainingProcess,
+        trainer: TrainingProcess | None,
         stack: ExitStack,
         told: Callable[[NightResult], None] | None = None,
     ) -> None:
         self.services = services
-        self.trainer = trainer
         self.results: list[NightResult] = []
         self.progress = Progress()
         self._told = told
         self._stack = stack
+        self._trainer = trainer
         self._compute: Compute | None = None
 
     def compute(self, size_hint: int = 0) -> Compute:
@@ -61,10 +62,18 @@ class Session:
             from infra.runtime.cluster import open_cluster
 
             settings = self.services.settings.cluster
-            folder = self.services.project.work / "sessions" / str(os.getpid())
+            folder = session_folder(self.services.project)
             opened = open_cluster(settings, folder, bytes_hint=size_hint)
             self._compute = self._stack.enter_context(opened)
         return self._compute
+
+    @property
+    def trainer(self) -> TrainingProcess:
+        """The training process; starting it begins TensorFlow's import."""
+        if self._trainer is None:
+            process = TrainingProcess(training_folder(self.services.project))
+            self._trainer = self._stack.enter_context(process)
+        return self._trainer
 
     def tell(self, result: NightResult) -> None:
         """Keep a night's result, and pass it on."""
@@ -85,8 +94,7 @@ def open_session(
     """Open a session for the flows that run within the block."""
     with ExitStack() as stack:
         services = stack.enter_context(open_services(project, settings))
-        mine = trainer or stack.enter_context(TrainingProcess())
-        session = Session(services, mine, stack, told)
+        session = Session(services, trainer, stack, told)
         token = _current.set(session)
         try:
             yield session

@@ -58,7 +58,7 @@ def fit_score_map(
         starts: Where each column's numbers start, [columns].
     """
     residuals = rows.astype(np.float64) - reconstructed.astype(np.float64)
-    variance = np.maximum(np.mean(residuals * residuals, axis=0), FLOOR)
+    variance: Matrix = np.maximum((residuals * residuals).mean(axis=0), FLOOR)
     return ScoreMap(tuple((weights / variance).tolist()), tuple(int(start) for start in starts))
 
 

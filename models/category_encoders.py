@@ -100,7 +100,7 @@ class HashEncoder:
         return _shared_weights(self.buckets + self.indicator)
 
     def encode(self, values: pd.Series[Any]) -> Matrix:
-        """Raw values to float64 [rows, buckets or one more], a single 1 in each row (none where missing, unforeseen)."""
+        """Raw values to float64 [rows, buckets or one more], a single 1 in each row, none where oddly missing."""
         texts = as_texts(values, ColumnType(self.type))
         codes, distinct = pd.factorize(texts)
         slots = np.array([bucket(text, self.buckets) for text in distinct] + [self.buckets], dtype=np.intp)

@@ -20,8 +20,9 @@ MISSING = "missing"
 
 
 class Encoder(Protocol):
-    """One column's way into the detector."""
+    """One column's way into the detector; a frozen dataclass."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
 
     @property
@@ -53,7 +54,8 @@ def as_numbers(values: pd.Series[Any]) -> Matrix:
         return np.full(len(values), np.nan)
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     big = np.finfo(np.float64).max
-    return np.clip(numbers, -big, big)
+    bounded: Matrix = np.clip(numbers, -big, big)
+    return bounded
 
 
 def as_texts(values: pd.Series[Any], kind: ColumnType) -> Texts:

@@ -1,7 +1,7 @@
 """How a bundle lies in MLflow: a folder that our own loader module opens, and no pickle.
 
-`mlflow.pyfunc.save_model` is not used: it walks every installed distribution to compare requirements (1.3 s), warns about
-type hints of its own, and takes along a `uv.lock` that happens to lie in the working directory.
+`mlflow.pyfunc.save_model` is not used: it walks every installed distribution to compare requirements (1.3 s), warns
+about type hints of its own, and takes along a `uv.lock` that happens to lie in the working directory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REQUIRED = ("sereno", "mlflow", "numpy", "onnxruntime", "pandas", "pyarrow", "p
 def write_model_folder(folder: Path, bundle: Path, bundle_hash: str, *, run_id: str, model_id: str) -> None:
     """Write an MLflow model around a bundle.
 
-    The bundle's folder is named by its hash, so that the loader, which is given nothing but a path, knows what to expect.
+    The bundle's folder is named by its hash, so that the loader, which is given only a path, knows what to expect.
 
     Args:
         folder: Empty folder to write to.

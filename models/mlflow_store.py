@@ -36,7 +36,7 @@ def told(doing: str) -> Iterator[None]:
             raise
         raise SerenoError(
             f"MLflow could not {doing}: {first_line(error)}",
-            hint="Check the setting `mlflow.tracking_uri`, the disk's free space and who may write to the state folder.",
+            hint="Check `mlflow.tracking_uri`, the disk's free space and who may write to the state folder.",
         ) from error
 
 
@@ -68,16 +68,15 @@ def experiment_of(client: MlflowClient, name: str, uri: str, artifacts: Path) ->
     MLflow binds an experiment to a folder: a project folder that was moved gets a new one.
     """
     place = None if is_server(uri) else (artifacts / name).as_uri()
-    label = name
-    for label in (name, f"{name}@{artifacts}"):
-        found = client.get_experiment_by_name(label)
-        if found is None:
-            return _create_experiment(client, label, place)
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        if place is None or found.artifact_location == place:
-            break
-    return str(found.experiment_id)
+    known = client.get_experiment_by_name(name)
+    if known is not None and place is not None and known.artifact_location != place:
+        name = f"{name}@{artifacts}"
+        known = client.get_experiment_by_name(name)
+    if known is None:
+        return _create_experiment(client, name, place)
+    if known.lifecycle_stage == "deleted":
+        client.restore_experiment(known.experiment_id)
+    return str(known.experiment_id)
 
 
 def ensure_registered(client: MlflowClient, name: str) -> None:

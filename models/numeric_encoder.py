@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -21,7 +21,8 @@ HEAVY_TAIL = 4.0
 def soft_bound(scaled: Matrix) -> Matrix:
     """Leave -10..10 as it is and grow like a logarithm beyond, so that an extreme value still exceeds a large one."""
     size = np.abs(scaled)
-    bounded: Matrix = np.where(size > BOUND, np.sign(scaled) * (BOUND + np.log1p(np.maximum(size - BOUND, 0.0))), scaled)
+    beyond = BOUND + np.log1p(np.maximum(size - BOUND, 0.0))
+    bounded: Matrix = np.where(size > BOUND, np.sign(scaled) * beyond, scaled)
     return bounded
 
 
@@ -72,7 +73,7 @@ class NumericEncoder:
         """Raw values to float64 [rows, 1 or 2]."""
         numbers = as_numbers(values)
         missing = np.isnan(numbers)
-        mapped = self._map(np.where(missing, self.fill, numbers))
+        mapped = self.map(np.where(missing, self.fill, numbers))
         with np.errstate(over="ignore"):
             scaled = np.clip((mapped - self.center) / self.scale, -1e300, 1e300)
         parts = [soft_bound(scaled)] + ([missing.astype(np.float64)] if self.indicator else [])
@@ -95,11 +96,12 @@ class NumericEncoder:
 
     def example(self, draws: Matrix) -> pd.Series[Any]:
         """Values between the smallest and the largest of the sample, evenly on the mapped scale."""
-        ends = self._map(np.array([self.low, self.high]))
+        ends = self.map(np.array([self.low, self.high]))
         raw = self._unmap(ends[0] + draws * (ends[1] - ends[0]))
         return pd.Series(np.rint(raw) if self.type == ColumnType.INTEGER else raw)
 
-    def _map(self, numbers: Matrix) -> Matrix:
+    def map(self, numbers: Matrix) -> Matrix:
+        """Raw numbers before they are scaled, [rows]."""
         if self.kind == FeatureKind.SIGNED_LOG:
             mapped: Matrix = np.sign(numbers) * np.log1p(np.abs(numbers))
             return mapped
@@ -112,7 +114,8 @@ class NumericEncoder:
             raw: Matrix = np.sign(mapped) * np.expm1(np.minimum(np.abs(mapped), 709.0))
             return raw
         if self.kind == FeatureKind.QUANTILE:
-            return np.interp(mapped, _deviates(len(self.knots)), np.array(self.knots))
+            interpolated: Matrix = np.interp(mapped, _deviates(len(self.knots)), np.array(self.knots))
+            return interpolated
         return mapped
 
 
@@ -161,8 +164,8 @@ def fit_numeric(feature: Feature, values: pd.Series[Any], *, indicator: bool) ->
     knots = tuple(np.quantile(seen, np.linspace(0.0, 1.0, KNOTS)).tolist()) if kind is FeatureKind.QUANTILE else ()
     fill, low, high = float(np.median(seen)), float(seen.min()), float(seen.max())
     draft = NumericEncoder(feature.column, feature.type.value, kind.value, 0.0, 1.0, fill, low, high, indicator, knots)
-    center, scale = _location(draft._map(seen))
-    return NumericEncoder(feature.column, feature.type.value, kind.value, center, scale, fill, low, high, indicator, knots)
+    center, scale = _location(draft.map(seen))
+    return replace(draft, center=center, scale=scale)
 
 
 def _location(mapped: Matrix) -> tuple[float, float]:

@@ -123,7 +123,9 @@ class Registry:
             close_leftovers(client, experiment, HASH_TAG, bundle_hash)
             nights = ",".join(summary.nights)[-_TAG_LETTERS:]
             labels = {"dataset": name, HASH_TAG: bundle_hash, NIGHTS_TAG: nights, **tags}
-            run_id = client.create_run(experiment, tags=labels, run_name=f"{name} {max(summary.nights, default='')}".strip()).info.run_id
+            run_id = client.create_run(
+                experiment, tags=labels, run_name=f"{name} {max(summary.nights, default='')}".strip()
+            ).info.run_id
             log_training(client, run_id, summary, metrics, params or {})
             version = self._log_model(client, name, experiment, run_id, bundle, labels)
             client.set_terminated(run_id)
@@ -233,7 +235,7 @@ class Registry:
         return str(made.version)
 
     def _local(self, source: str, item: ModelVersion) -> Path | None:
-        """Return where the model's folder lies on this disk, also after the project folder was moved; None: elsewhere."""
+        """Return where a model lies on this disk, also after the project folder was moved; None: elsewhere."""
         recorded = file_path(source)
         if recorded is None or recorded.is_dir():
             return recorded
@@ -255,7 +257,8 @@ class Registry:
 
     def _search(self, name: str, more: str = "") -> list[ModelVersion]:
         with told("list the versions"):
-            client, found, token = self._connected(), [], None
+            client, token = self._connected(), None
+            found: list[ModelVersion] = []
             while True:
                 query = f"name = '{_checked(name)}'{more}"
                 page = client.search_model_versions(query, max_results=_PAGE, page_token=token)

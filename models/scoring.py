@@ -60,7 +60,7 @@ class Reconstructor:
         options.log_severity_level = 4
         try:
             self._session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no base class
+        except Exception as error:  # noqa: BLE001  (ONNX Runtime's errors share no base class)
             raise BundleError(f"ONNX Runtime cannot open the graph: {error}", hint="train again") from None
         self._input = self._session.get_inputs()[0].name
 

@@ -63,7 +63,8 @@ class CyclicEncoder:
     def actual(self, values: pd.Series[Any]) -> Texts:
         """Local day and time as text [rows]."""
         words = as_times(values).dt.tz_convert(self.timezone).dt.strftime("%a %H:%M").astype(object)
-        return words.where(words.notna(), MISSING).to_numpy(dtype=object)
+        texts: Texts = words.where(words.notna(), MISSING).to_numpy(dtype=object)
+        return texts
 
     def example(self, draws: Matrix) -> pd.Series[Any]:
         """Times within one week of 2024."""

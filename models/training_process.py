@@ -1,9 +1,10 @@
 """The training process: `python -P -m models.training_process`, the only process that imports TensorFlow.
 
-It is started early, imports TensorFlow at once, says that it is ready, and waits for one request. JSON lines:
+It is started early, imports TensorFlow at once, says that it is ready, and serves one request after the other. JSON
+lines:
 
-    stdin    one line: a `TrainingRequest`; end of input at any time ends the process
-    stdout   {"event": "ready"}
+    stdin    a line a request: a `TrainingRequest`; end of input at any time ends the process
+    stdout   {"event": "ready"}, once; then for each request
              {"event": "progress", "epoch": 1, "epochs": 80, "loss": 0.4, "held_out_loss": 0.3}
              {"event": "done", "outcome": {...}}  or  {"event": "failed", "message": "...", "hint": "..."}
 
@@ -28,7 +29,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Serve one training request; the exit code is 0 when a bundle was written."""
+    """Serve training requests until the input ends; a failure that nobody foresaw ends the process with 1."""
     out = _own_stdout()
     say = _speaker(out)
     _die_with_parent()
@@ -37,14 +38,15 @@ def main() -> int:
         with _silent_stderr():
             _import_heavy()
         say({"event": "ready"})
-        return _serve(requests.get(), say)
-    except Exception as error:
+        while True:
+            _serve(requests.get(), say)
+    except Exception as error:  # noqa: BLE001  (the parent must hear of whatever it was)
         traceback.print_exc()
         say({"event": "failed", "message": f"{type(error).__name__}: {error}", "hint": None})
         return 1
 
 
-def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> int:
+def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
     from models.fit import fit_detector
     from models.training_request import TrainingRequest
     from schemas.errors import SerenoError
@@ -59,9 +61,8 @@ def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> int:
         outcome = fit_detector(request, progress)
     except SerenoError as error:
         say({"event": "failed", "message": error.message, "hint": error.hint})
-        return 1
-    say({"event": "done", "outcome": outcome.to_json()})
-    return 0
+    else:
+        say({"event": "done", "outcome": outcome.to_json()})
 
 
 def _import_heavy() -> None:

@@ -95,7 +95,7 @@ class Transform:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain JSON values."""
-        return [{"encoder": encoder.name, **asdict(encoder)} for encoder in self.encoders]  # type: ignore[call-overload]
+        return [{"encoder": encoder.name, **asdict(encoder)} for encoder in self.encoders]
 
     @classmethod
     def from_json(cls, values: Any) -> Transform:
@@ -146,7 +146,7 @@ def fit_transform(
     """
     wanted = [feature for feature in features if feature.kind is not FeatureKind.NONE]
     if not wanted:
-        raise TrainingFailed("the dataset has no feature", hint="let at least one column enter the detector: `feature: auto`")
+        raise TrainingFailed("the dataset has no feature", hint="let at least one column enter: `feature: auto`")
     missing = [feature.column for feature in wanted if feature.column not in sample.columns]
     if missing:
         raise TrainingFailed(f"the sample lacks columns that the detector reads: {listed(missing)}")

@@ -6,6 +6,7 @@ functions, because only the workers that validate need it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -76,21 +77,28 @@ def _checks(column: Column) -> list[pandera.Check]:
 
     checks = []
     if column.min is not None:
-        checks.append(pandera.Check.ge(column.min, name="min", error="min"))
+        checks.append(pandera.Check.ge(_bound(column, column.min, math.ceil), name="min", error="min"))
     if column.max is not None:
-        checks.append(pandera.Check.le(column.max, name="max", error="max"))
+        checks.append(pandera.Check.le(_bound(column, column.max, math.floor), name="max", error="max"))
     if column.finite and column.type is ColumnType.NUMBER:
         checks.append(pandera.Check(_is_finite, name="finite", error="finite"))
-    if column.values is not None and column.unseen == "quarantine":
-        checks.append(pandera.Check.isin(list(column.values), name="values", error="values"))
+    known = column.values
+    if known is not None and column.unseen == "quarantine":
+        checks.append(pandera.Check.isin(list(known), name="values", error="values"))
     if column.pattern is not None:
         checks.append(pandera.Check(_matches(column.pattern), name="pattern", error="pattern"))
     return checks
 
 
+def _bound(column: Column, bound: float, whole: Callable[[float], int]) -> float | int:
+    """Integers are compared with integers: as doubles, 2**53 and the number after it are one."""
+    return whole(bound) if column.type is ColumnType.INTEGER and abs(bound) < 2**63 else bound
+
+
 def _is_finite(values: pd.Series[float]) -> pd.Series[bool]:
-    finite: pd.Series[bool] = np.isfinite(values)
-    return finite
+    import pandas as pd
+
+    return pd.Series(np.isfinite(values.to_numpy()), index=values.index)
 
 
 def _matches(pattern: str) -> Fails:
@@ -113,7 +121,7 @@ def contract_failures(schema: pandera.DataFrameSchema, frame: pd.DataFrame) -> p
         frame: Typed rows with a RangeIndex.
 
     Returns:
-        Columns `row` (position in `frame`), `column`, `rule` (null, min, max, finite, values, pattern), without repeats.
+        Columns `row` (position in `frame`), `column`, `rule` (null, min, max, finite, values, pattern); no repeats.
     """
     import pandas as pd
     from pandera.errors import SchemaErrors

@@ -17,7 +17,8 @@ from schemas.expectation_rules import Core, Expectation, Freshness, KnownValues,
 from schemas.yaml_source import nearest
 
 if TYPE_CHECKING:
-    import great_expectations as gx
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation as CoreExpectation
 
     from schemas.dataset import Dataset
 
@@ -122,31 +123,37 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(inner)
 
 
-def core_names() -> dict[str, type[gx.expectations.Expectation]]:
+def core_names() -> dict[str, type[CoreExpectation]]:
     """Registered names of Great Expectations' core that may stand in a dataset file, with their classes."""
     import great_expectations.expectations as core
+    from great_expectations.expectations.expectation import Expectation as CoreExpectation
 
     found = {}
     for word in dir(core):
         kind = getattr(core, word)
-        if re.match(r"Expect[A-Z]", word) and isinstance(kind, type) and "Query" not in word:
+        if (
+            re.match(r"Expect[A-Z]", word)
+            and isinstance(kind, type)
+            and issubclass(kind, CoreExpectation)
+            and "Query" not in word
+        ):
             found[str(kind.expectation_type)] = kind
     return found
 
 
-def compile_suite(name: str, rules: Sequence[Compiled]) -> gx.ExpectationSuite:
+def compile_suite(name: str, rules: Sequence[Compiled]) -> ExpectationSuite:
     """A suite in which each expectation carries its rule's place as `meta.place`.
 
     Raises:
         ConfigError: An expectation that is not of the core, evaluates text, or does not take its arguments.
     """
-    import great_expectations as gx
+    from great_expectations import ExpectationSuite
 
     known = core_names()
-    return gx.ExpectationSuite(name=name, expectations=[_expectation(rule, known) for rule in rules])
+    return ExpectationSuite(name=name, expectations=[_expectation(rule, known) for rule in rules])
 
 
-def _expectation(rule: Compiled, known: dict[str, type[gx.expectations.Expectation]]) -> gx.expectations.Expectation:
+def _expectation(rule: Compiled, known: dict[str, type[CoreExpectation]]) -> CoreExpectation:
     where = f"expectations[{rule.place}]"
     kind = known.get(rule.name)
     if kind is None:

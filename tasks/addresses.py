@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
 LOCAL = frozenset({"file", "local"})
 WILD = re.compile(r"[*?\[]")
-DIGITS = {"Y": r"\d{4}", "m": r"\d{2}", "d": r"\d{2}", "H": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}", "y": r"\d{2}", "j": r"\d{3}"}
+DIGITS = {
+    "Y": r"\d{4}",
+    "m": r"\d{2}",
+    "d": r"\d{2}",
+    "H": r"\d{2}",
+    "M": r"\d{2}",
+    "S": r"\d{2}",
+    "y": r"\d{2}",
+    "j": r"\d{3}",
+}
 NEAREST = 3
 
 
@@ -156,8 +165,8 @@ def resolve_inputs(dataset: Dataset, date: Date, root: Path, inputs: InputSettin
 def _matches(address: Address) -> list[str]:
     if address.is_local:
         if os.path.lexists(address.path):
-            return [] if os.path.isdir(address.path) else [address.path]
-        return sorted(p for p in glob.glob(address.path, recursive=True) if not os.path.isdir(p))
+            return [] if Path(address.path).is_dir() else [address.path]
+        return sorted(matching_files(address.path))
     system = file_system(address.protocol)
     try:
         if WILD.search(address.path):
@@ -168,7 +177,7 @@ def _matches(address: Address) -> list[str]:
 
 
 def _no_input(dataset: Dataset, template: str, address: Address, date: Date, root: Path) -> NoInput:
-    if address.is_local and os.path.isdir(address.path):
+    if address.is_local and Path(address.path).is_dir():
         return NoInput(
             f"dataset {dataset.name}: {address.path} is a folder, not a file, for {date}",
             hint=f"write source.path: {template.rstrip('/')}/* for all files in it",
@@ -191,7 +200,7 @@ def available_dates(template: str, root: Path) -> Mapping[Date, tuple[str, ...]]
         return {}
     pattern, forms = _pattern(os.path.normpath(root / template.removeprefix("file://")))
     dates: dict[Date, list[str]] = {}
-    for path in sorted(_glob_dates(anywhere.path)):
+    for path in sorted(matching_files(anywhere.path)):
         found = re.fullmatch(pattern, path)
         night = _date(found.groups(), forms) if found else None
         if night is not None:
@@ -199,8 +208,11 @@ def available_dates(template: str, root: Path) -> Mapping[Date, tuple[str, ...]]
     return {night: tuple(paths) for night, paths in sorted(dates.items())}
 
 
-def _glob_dates(pattern: str) -> Iterator[str]:
-    return (p for p in glob.iglob(pattern, recursive=True) if not os.path.isdir(p))
+def matching_files(pattern: str) -> Iterator[str]:
+    """Local files that an absolute pattern matches; folders are none."""
+    # pathlib's glob would match hidden files and refuses absolute patterns.
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
+    return (path for path in found if not Path(path).is_dir())
 
 
 def _pattern(template: str) -> tuple[str, list[str]]:

@@ -38,7 +38,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class LogCount:
-    """Maps counts 0..`most` to 0..1: none is 0, a single one is already visible, then one step for each factor of ten."""
+    """Maps counts 0..`most` to 0..1: none is 0, a single one is already seen, then a step for each factor of ten."""
 
     most: float
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
@@ -22,7 +23,7 @@ from tasks.expectation_words import outcome
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 
     from schemas.dataset import Dataset
 
@@ -32,10 +33,9 @@ HOUR = 3_600_000_000  # microseconds
 def import_great_expectations() -> None:
     """Import it once, quietly; safe to call early and from a thread, so that its seconds overlap with other work."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with warnings.catch_warnings():
-        # Its own import uses `sre_constants` and other things that Python has deprecated.
-        warnings.simplefilter("ignore")
-        import great_expectations.expectations
+    # It imports `sre_constants`, which Python has deprecated. No `catch_warnings`: that is not safe in threads.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"great_expectations\b")
+    importlib.import_module("great_expectations.expectations")
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 
@@ -94,16 +94,22 @@ def check_batch(
     import_great_expectations()
     day = Day.of(date, dataset.timezone)
     rules = compile_rules(dataset, usual_rows, day.hours)
-    frames = {"accepted": batch_frame(dataset, day, accepted), "read": _counted_rows(rows_read)}
+    frames: dict[Frame, pd.DataFrame] = {
+        "accepted": batch_frame(dataset, day, accepted),
+        "read": _counted_rows(rows_read),
+    }
     results = _run(rules, frames, dataset)
     if data_docs is not None:
         _write_page(results, data_docs)
     rows = len(frames["accepted"])
-    found = {int(r.expectation_config.meta["place"]): r for result in results for r in result.results}
-    outcomes = [
-        outcome(dataset.expectations[c.place], found[c.place], c, usual_rows, rows, date) for c in rules
-    ]
+    found = {_place(one): one for result in results for one in result.results}
+    outcomes = [outcome(dataset.expectations[c.place], found[c.place], c, usual_rows, rows, date) for c in rules]
     return tuple(sorted(outcomes, key=lambda o: (o.success, o.policy != "block")))
+
+
+def _place(result: ExpectationValidationResult) -> int:
+    meta = result.expectation_config.meta if result.expectation_config else None
+    return int((meta or {})["place"])
 
 
 def _counted_rows(rows: int) -> pd.DataFrame:
@@ -114,7 +120,7 @@ def _counted_rows(rows: int) -> pd.DataFrame:
 
 
 def batch_frame(dataset: Dataset, day: Day, accepted: Sequence[Path]) -> pd.DataFrame:
-    """The columns that expectations name, of all accepted rows, as plain pandas types; times also as hours into the date."""
+    """The columns that expectations name, of all accepted rows, in plain types; times also as hours into the date."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -145,9 +151,10 @@ def _run(
     rules: Sequence[Compiled], frames: dict[Frame, pd.DataFrame], dataset: Dataset
 ) -> list[ExpectationSuiteValidationResult]:
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     source = context.data_sources.add_pandas("night")
     # Examples of refused values would put sensitive ones onto the page.
     examples = 0 if any(column.sensitive for column in dataset.columns.values()) else 20
@@ -169,15 +176,16 @@ def _run(
 
 def _write_page(results: Sequence[ExpectationSuiteValidationResult], folder: Path) -> None:
     """Great Expectations' own page of this batch alone: building its whole site would walk all history."""
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
+    view: Any = DefaultJinjaPageView()
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
         for one in result.results:
             one.result = plain(one.result)
         name = "index.html" if result is results[0] else "volume.html"
-        page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
+        page = view.render(ValidationResultsPageRenderer().render(result))
         (folder / name).write_text(page, encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """Times by their form, as microseconds in UTC.
 
 A time without a zone is read in the dataset's time zone. A local time that the clock skipped in spring is read with the
-offset before the change, one that it showed twice in autumn is the first of the two (the rule of PEP 495): no row is lost.
+offset before the change, one that it showed twice in autumn is the first of the two (the rule of PEP 495): no row is
+lost.
 """
 
 from __future__ import annotations
@@ -32,9 +33,7 @@ COMPACT = rf"^(\d{{4}})(\d{{2}})(\d{{2}})(?:[T ]?(\d{{2}})(\d{{2}})(\d{{2}})?([.
 NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 
 
-def read_times(
-    flat: pa.Array, form: str | None, timezone: str, null_values: Sequence[str]
-) -> tuple[pa.Array, Mask]:
+def read_times(flat: pa.Array, form: str | None, timezone: str, null_values: Sequence[str]) -> tuple[pa.Array, Mask]:
     """Read a staged time column.
 
     Args:
@@ -157,9 +156,7 @@ def _from_pandas(moments: pd.Series, to: pa.DataType) -> pa.Array:
 
 def _patterned(text: pa.Array, pattern: str, timezone: str) -> pa.Array:
     has_zone = "%z" in pattern or "%Z" in pattern
-    moments = pd.to_datetime(
-        pd.Series(text.to_pylist(), dtype="object"), errors="coerce", format=pattern, utc=has_zone
-    )
+    moments = pd.to_datetime(pd.Series(text.to_pylist(), dtype="object"), errors="coerce", format=pattern, utc=has_zone)
     if has_zone:
         return _from_pandas(moments, UTC_MICROSECONDS)
     return _localised(_from_pandas(moments, MICROSECONDS), timezone)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
@@ -113,7 +114,7 @@ def open_decompressed(path: Path, name: str, limit: int) -> Iterator[tuple[Bound
 
 def _decompressor(path: Path, kind: str | None, name: str) -> IO[bytes]:
     if kind == "gzip":
-        return gzip.open(path, "rb")
+        return io.BufferedReader(gzip.GzipFile(path))
     if kind == "bz2":
         return bz2.open(path, "rb")
     if kind == "xz":
@@ -163,7 +164,8 @@ class TextBlock:
 class LineBlocks:
     """A byte stream as blocks of whole UTF-8 lines.
 
-    UTF-8 is tried strictly on each line; a line that is not UTF-8 is read in the fallback encoding, and the first such line is remembered.
+    UTF-8 is tried strictly on each line; a line that is not UTF-8 is read in the fallback encoding, and the first such
+    line is remembered.
 
     Args:
         stream: Decompressed bytes.
@@ -190,7 +192,9 @@ class LineBlocks:
             if not end:
                 carry += chunk
                 if len(carry) > MAX_LINE:
-                    raise UnreadableInput(f"{self.name}: line {line} is longer than {MAX_LINE:,} bytes; this is no table")
+                    raise UnreadableInput(
+                        f"{self.name}: line {line} is longer than {MAX_LINE:,} bytes; this is no table"
+                    )
                 continue
             block = self._repaired(carry + chunk[:end], line)
             carry = chunk[end:]
@@ -276,7 +280,9 @@ def _codec(name: str | None) -> str | None:
     try:
         return codecs.lookup(name).name
     except LookupError:
-        raise UnreadableInput(f"encoding {name!r} is not known", hint="use a name such as utf-8, cp1252 or utf-16") from None
+        raise UnreadableInput(
+            f"encoding {name!r} is not known", hint="use a name such as utf-8, cp1252 or utf-16"
+        ) from None
 
 
 def _is_superset_of_ascii(codec: str) -> bool:

@@ -1,8 +1,8 @@
 """Rows whose key was seen before, over all parts and files of a night.
 
-The first row of a key stays: first in the order of the staged parts, then of the lines. Only rows that meet the contract
-count, so a spoilt row never pushes out the good one that came after it. What travels to the driver is a 64-bit hash of
-each key; rows whose hash occurs twice are compared by the key itself, so two keys with one hash both stay.
+The first row of a key stays: first in the order of the staged parts, then of the lines. Only rows that meet the
+contract count, so a spoilt row never pushes out the good one that came after it. What travels to the driver is a 64-bit
+hash of each key; rows whose hash occurs twice are compared by the key itself, so two keys with one hash both stay.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def _repeated_hashes(splits: Sequence[PartSplit]) -> tuple[NDArray[np.int64], in
     return repeated, int(spans.sum())
 
 
-def later_rows(
-    bucket: int, buckets: int, parts: Sequence[tuple[int, str]], suspects: Path
-) -> pd.DataFrame:
+def later_rows(bucket: int, buckets: int, parts: Sequence[tuple[int, str]], suspects: Path) -> pd.DataFrame:
     """Rows of one bucket of suspects that are not the first of their key.
 
     Args:
@@ -93,7 +91,9 @@ def later_rows(
         chosen = pc.is_in(table.column("sereno_hash"), wanted).to_numpy()
         chosen &= table.column("sereno_hash").to_numpy().view(np.uint64) % np.uint64(buckets) == np.uint64(bucket)
         at = np.flatnonzero(chosen)
-        rows.append(pd.DataFrame({"part": index, "position": at, "key": table.column("sereno_key").take(at).to_pylist()}))
+        rows.append(
+            pd.DataFrame({"part": index, "position": at, "key": table.column("sereno_key").take(at).to_pylist()})
+        )
     together = pd.concat(rows, ignore_index=True)
     return together.loc[together.duplicated("key", keep="first"), ["part", "position"]].reset_index(drop=True)
 

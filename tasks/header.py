@@ -101,7 +101,9 @@ def _is_comment(line: str, mark: str | None) -> bool:
     return mark is not None and line.startswith(mark)
 
 
-def match_columns(names: Sequence[str], dataset: Dataset, name: str, *, head: str = "", may_lack: Iterable[str] = ()) -> Match:
+def match_columns(
+    names: Sequence[str], dataset: Dataset, name: str, *, head: str = "", may_lack: Iterable[str] = ()
+) -> Match:
     """Find the contract's columns among a file's.
 
     Args:
@@ -112,7 +114,7 @@ def match_columns(names: Sequence[str], dataset: Dataset, name: str, *, head: st
         may_lack: Columns that may be missing from this kind of file.
 
     Raises:
-        UnreadableInput: Any column of the contract is missing, or stands twice, or an unknown one is there and the dataset is strict.
+        UnreadableInput: A column of the contract is missing or stands twice, or the dataset is strict and one is unknown.
     """
     rename = dataset.source.rename
     here: dict[str, list[int]] = {}
@@ -146,7 +148,11 @@ def match_columns(names: Sequence[str], dataset: Dataset, name: str, *, head: st
 
 
 def _columns(missing: Sequence[str], unknown: Sequence[str]) -> str:
-    parts = [f"{listed(map(short_name, names))} {word}" for names, word in ((missing, "missing"), (unknown, "unknown")) if names]
+    parts = [
+        f"{listed(map(short_name, names))} {word}"
+        for names, word in ((missing, "missing"), (unknown, "unknown"))
+        if names
+    ]
     return " and ".join(parts)
 
 

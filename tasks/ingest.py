@@ -1,6 +1,7 @@
 """Ingest: one logical date's files, whatever their form, to staged Parquet parts that know file and line.
 
-One item of the compute a file, streamed, in bounded memory. When any file cannot be read, nothing is staged, and one error names all such files.
+One item of the compute a file, streamed, in bounded memory. When any file cannot be read, nothing is staged, and one
+error names all such files.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ def ingest(dataset: Dataset, date: Date, root: Path, inputs: InputSettings, comp
     folder = work / "ingest"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    outcomes: list[_FileOutcome] = compute.map(stage_file, list(enumerate(addresses)), dataset, date, inputs.max_bytes, folder)
+    outcomes: list[_FileOutcome] = compute.map(
+        stage_file, list(enumerate(addresses)), dataset, date, inputs.max_bytes, folder
+    )
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,7 +177,15 @@ def _stage(address: Address, path: Path, dataset: Dataset, date: Date, limit: in
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise _changed(address.name)
     source = SourceFile(
-        address.path, address.name, sha256, before.st_size, form.compression, form.encoding, form.delimiter, parts.rows, rejects.rows
+        address.path,
+        address.name,
+        sha256,
+        before.st_size,
+        form.compression,
+        form.encoding,
+        form.delimiter,
+        parts.rows,
+        rejects.rows,
     )
     return _FileOutcome(source, parts.close(), rejects.close(), form.warnings)
 
@@ -239,7 +250,8 @@ def _delivered(address: Address, limit: int) -> Iterator[bytes]:
             total += len(chunk)
             if total > limit:
                 raise UnreadableInput(
-                    f"{address.name}: larger than {limit:,} bytes", hint="if that is right, raise inputs.max_bytes in sereno.yaml"
+                    f"{address.name}: larger than {limit:,} bytes",
+                    hint="if that is right, raise inputs.max_bytes in sereno.yaml",
                 )
             yield chunk
 
@@ -252,7 +264,9 @@ def _open(address: Address) -> IO[bytes]:
 
 
 def _changed(name: str) -> UnreadableInput:
-    return UnreadableInput(f"{name}: the file changed while it was read", hint="wait until the delivery is complete, then run again")
+    return UnreadableInput(
+        f"{name}: the file changed while it was read", hint="wait until the delivery is complete, then run again"
+    )
 
 
 def _one_error(errors: Sequence[SerenoError]) -> SerenoError:

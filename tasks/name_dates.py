@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 BEFORE, AFTER = r"(?<!\d)", r"(?!\d)"
 YEAR, TWO = r"(?:19|20)\d\d", r"\d\d"
@@ -112,10 +111,15 @@ def _generalised(texts: Sequence[str]) -> str:
 def _with_star(texts: Sequence[str]) -> str:
     if len(set(texts)) == 1:
         return texts[0]
-    start = os.path.commonprefix(list(texts))
-    rest = [text[len(start) :] for text in texts]
-    end = os.path.commonprefix([text[::-1] for text in rest])[::-1]
+    start = _shared_start(texts)
+    end = _shared_start([text[len(start) :][::-1] for text in texts])[::-1]
     return f"{start}*{end}"
+
+
+def _shared_start(texts: Sequence[str]) -> str:
+    shortest = min(texts, key=len)
+    same = (all(text[i] == c for text in texts) for i, c in enumerate(shortest))
+    return shortest[: sum(1 for _ in takewhile(bool, same))]
 
 
 def generalise(paths: Sequence[str]) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import date as Date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import NoInput
+from schemas.errors import NoInput, UnreadableInput
 from schemas.results import ModelOutcome, NightResult
 
 if TYPE_CHECKING:
+    from infra.runtime.project import Project
     from infra.runtime.runs import Kind, Run
     from schemas.dataset import Dataset
     from tasks.gate import GateDecision
@@ -89,6 +91,7 @@ class Night:
         run: The running row, which holds the night.
         work: Scratch folder of this run.
         window: The runs of the nights before that train tonight's detector, oldest first.
+        inputs: Content hash of each input by address, as the fingerprint took them.
     """
 
     request: NightRequest
@@ -96,6 +99,7 @@ class Night:
     run: Run
     work: Path
     window: tuple[Run, ...] = ()
+    inputs: dict[str, str] = field(default_factory=dict)
     ingested: Ingested | None = None
     validated: Validated | None = None
     prepared: Prepared | None = None
@@ -182,23 +186,45 @@ def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:
     return hash_inputs(addresses, inputs)
 
 
-def settled(services: Services, request: NightRequest) -> NightResult | None:
-    """The result of a night that needs no work: done before with the same fingerprint, or nothing arrived."""
+@dataclass(frozen=True)
+class Due:
+    """A night that has work to do.
+
+    Args:
+        fingerprint: Of everything that decides its result.
+        inputs: Content hash of each input by address.
+    """
+
+    fingerprint: str
+    inputs: dict[str, str]
+
+
+def look_at(services: Services, request: NightRequest) -> NightResult | Due:
+    """The result of a night that needs no work (done with the same fingerprint, or nothing arrived), or what is due.
+
+    Raises:
+        ForbiddenAddress: An input address is not on the allow-list.
+    """
     if request.options.only_score:
-        return None
+        return Due(fingerprint(request, services, {}), {})
     try:
         inputs = input_hashes(request, services)
     except NoInput as error:
         return _missing(services, request, str(error))
-    if request.options.force:
-        return None
-    found = services.state.find_done(
-        request.dataset.name, request.date, fingerprint(request, services, inputs), kind=request.options.kind
+    except UnreadableInput:
+        # The ingest stage meets it again, where it ends up in report and state.
+        return Due("", {})
+    print_ = fingerprint(request, services, inputs)
+    kind = request.options.kind
+    done = (
+        None
+        if request.options.force
+        else services.state.find_done(request.dataset.name, request.date, print_, kind=kind)
     )
-    if found is None:
-        return None
-    reason = f"already done by run {found.id}"
-    return NightResult.model_validate({**found.result, "status": "skipped", "reason": reason})
+    if done is None:
+        return Due(print_, inputs)
+    reason = f"already done by run {done.id}"
+    return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason})
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
@@ -214,6 +240,16 @@ def accepted_before(services: Services, request: NightRequest, print_: str) -> b
         run.accepted_by is not None and run.fingerprint == print_
         for run in services.state.recent(request.dataset.name, night=request.date)
     )
+
+
+def session_folder(project: Project) -> Path:
+    """Scratch folder of this process, for what outlives one night."""
+    return project.work / "sessions" / str(os.getpid())
+
+
+def training_folder(project: Project) -> Path:
+    """Where this process's training processes write their log."""
+    return session_folder(project) / "training"
 
 
 def actor() -> str:

@@ -23,7 +23,9 @@ def night_bounds(date: Date, timezone: str) -> tuple[datetime, datetime]:
     zone = ZoneInfo(timezone)
     start = datetime(date.year, date.month, date.day, tzinfo=zone)
     after = date + timedelta(days=1)
-    return start.astimezone(ZoneInfo("UTC")), datetime(after.year, after.month, after.day, tzinfo=zone).astimezone(ZoneInfo("UTC"))
+    return start.astimezone(ZoneInfo("UTC")), datetime(after.year, after.month, after.day, tzinfo=zone).astimezone(
+        ZoneInfo("UTC")
+    )
 
 
 def only_of_night(dataset: Dataset, date: Date, take: Take, rejects: RejectWriter) -> Take:

@@ -99,7 +99,8 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
 
 
 def _files(project: Project, settings: Settings, dataset: Dataset, night: Date) -> tuple[tuple[PlannedFile, ...], str]:
-    from tasks.ingest import input_sizes, resolve_inputs
+    from tasks.ingest import resolve_inputs
+    from tasks.input_sizes import input_sizes
 
     try:
         addresses = resolve_inputs(dataset, night, project.root, settings.inputs)

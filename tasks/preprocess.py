@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tasks.duplicates import Compute
 
 MAX_VALUES = 200  # categories that are counted by name; the rest are `other`
+OTHER = "other"
 BRANCH = 8  # parts that one merge takes
 ORDER = ("sereno_hash", "sereno_key", "sereno_file", "sereno_line")
 COUNTED = (ColumnType.CATEGORY, ColumnType.BOOLEAN)
@@ -150,14 +151,10 @@ def merge(item: tuple[int, tuple[Summary, ...]], sample_rows: int, folder: Path,
     sample = smallest(pa.concat_tables([pq.read_table(part.sample) for part in parts]), sample_rows)
     values = pa.concat_tables([pq.read_table(part.values) for part in parts])
     summed = values.group_by(["column", "value"]).aggregate([("rows", "sum")])
-    summed = summed.select(["column", "value", "rows_sum"]).cast(_renamed())
+    summed = summed.select(["column", "value", "rows_sum"]).rename_columns(VALUES_SCHEMA.names)
     columns = {name: _joined([part.columns[name] for part in parts]) for name in parts[0].columns}
     at = folder / f"level{height}-{place}"
-    return _written(sum(part.rows for part in parts), columns, sample, summed.rename_columns(VALUES_SCHEMA.names), at)
-
-
-def _renamed() -> pa.Schema:
-    return pa.schema([("column", pa.string()), ("value", pa.string()), ("rows_sum", pa.int64())])
+    return _written(sum(part.rows for part in parts), columns, sample, summed, at)
 
 
 def _joined(counters: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -173,11 +170,9 @@ def _counters(night: Summary) -> dict[str, Any]:
     columns = {name: dict(counters) for name, counters in night.columns.items()}
     rows = pq.read_table(night.values).to_pylist()
     for row in sorted(rows, key=lambda r: (r["column"], -r["rows"], r["value"])):
-        values = columns[row["column"]].setdefault("values", {"named": {}, "other": 0})
-        if len(values["named"]) < MAX_VALUES:
-            values["named"][row["value"]] = row["rows"]
-        else:
-            values["other"] += row["rows"]
+        values = columns[row["column"]].setdefault("values", {})
+        name = row["value"] if len(values) < MAX_VALUES else OTHER
+        values[name] = values.get(name, 0) + row["rows"]
     return {"rows": night.rows, "columns": columns}
 
 

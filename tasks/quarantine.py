@@ -15,9 +15,7 @@ from schemas.tables import quarantined_schema
 from tasks.coerce import native_text
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 WHOLE_ROW, REPEATED = "(row)", "(key)"
 MAX_VALUE = 200  # characters of one value
@@ -26,9 +24,7 @@ MAX_CUT_VALUE = 1_000  # characters of each value in a row that is longer than t
 MAX_SAMPLE = 200  # failures that a part, and the night, hands to the report
 
 
-def quarantine_records(
-    staged: pa.Table, columns: list[str], keys: pa.Array, failures: pd.DataFrame
-) -> pa.Table:
+def quarantine_records(staged: pa.Table, columns: list[str], keys: pa.Array, failures: pd.DataFrame) -> pa.Table:
     """One record of `quarantined_schema` for each failure.
 
     Args:

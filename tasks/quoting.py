@@ -1,6 +1,7 @@
 """Exact splitting of delimited text with quotes: RFC 4180, and what spreadsheets make of it.
 
-A quote opens a field only at the field's start; inside, two quotes mean one; what stands behind the closing quote belongs to the field.
+A quote opens a field only at the field's start; inside, two quotes mean one; what stands behind the closing quote
+belongs to the field.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Delimited text to staged parts, block by block, with exact physical line numbers.
 
-Quick path: numpy finds lines and counts delimiters, Arrow splits the lines that fit. Exact path: our own splitter, where quotes hold line
-breaks or stand where they should not.
+Quick path: numpy finds lines and counts delimiters, Arrow splits the lines that fit. Exact path: our own splitter, where
+quotes hold line breaks or stand where they should not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -144,7 +144,9 @@ class _Reader:
                 pa.BufferReader(data),
                 csv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
                 csv.ParseOptions(delimiter=self._layout.delimiter, quote_char=QUOTE if has_quotes else False),
-                csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), include_columns=wanted, strings_can_be_null=False),
+                csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), include_columns=wanted, strings_can_be_null=False
+                ),
             )
         except pa.ArrowInvalid:
             return None
@@ -213,7 +215,12 @@ def _single_blanks(data: bytes) -> bytes:
 class _Lines:
     """Lines of a block in which each record is one line.
 
-    Fields: starts and ends (of the line break) in bytes [lines]; delimiters outside quotes [lines]; whether a line is a row (neither blank nor comment).
+    Args:
+        starts: First byte of each line `[lines]`.
+        ends: Its line break `[lines]`.
+        delimiters: Delimiters outside quotes `[lines]`.
+        is_row: Neither blank nor comment `[lines]`.
+        has_quotes: Whether any line has quotes.
     """
 
     starts: Ints
@@ -271,6 +278,3 @@ def _blank(data: bytes, chars: npt.NDArray[np.uint8], starts: Ints, ends: Ints) 
         blank[i] = not data[starts[i] : ends[i]].strip(b" \r")
     blanks: Bools = blank
     return blanks
-
-
-__all__: list[Any] = ["DelimitedFacts", "read_delimited"]

@@ -21,7 +21,9 @@ BATCH = 20_000
 DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
-def read_jsonl(blocks: LineBlocks, dataset: Dataset, take: Callable[[pa.Table, pa.Array], None], rejects: RejectWriter) -> tuple[str, ...]:
+def read_jsonl(
+    blocks: LineBlocks, dataset: Dataset, take: Callable[[pa.Table, pa.Array], None], rejects: RejectWriter
+) -> tuple[str, ...]:
     """Read one file of JSON lines; a key that a line lacks is missing in that row.
 
     Args:
@@ -34,7 +36,7 @@ def read_jsonl(blocks: LineBlocks, dataset: Dataset, take: Callable[[pa.Table, p
         Warnings.
 
     Raises:
-        UnreadableInput: The file is empty, no line is an object with a column of the contract, or a column that may not be missing is in none.
+        UnreadableInput: The file is empty, no line has a column of the contract, or no line has one that may not be missing.
     """
     seen: dict[str, None] = {}
     collector = _Collector(dataset, take)

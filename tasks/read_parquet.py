@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from schemas.dataset import Dataset
 
 
-def read_parquet(path: Path, name: str, dataset: Dataset, take: Callable[[pa.Table, pa.Array], None], limit: int) -> tuple[str, ...]:
+def read_parquet(
+    path: Path, name: str, dataset: Dataset, take: Callable[[pa.Table, pa.Array], None], limit: int
+) -> tuple[str, ...]:
     """Read one Parquet file.
 
     Args:
@@ -44,11 +46,16 @@ def read_parquet(path: Path, name: str, dataset: Dataset, take: Callable[[pa.Tab
             first = 1
             for batch in file.iter_batches(batch_size=min(dataset.partition_rows, 100_000), columns=list(columns)):
                 plain = [plain_column(batch.column(old)) for old in columns]
-                take(pa.table(plain, names=list(columns.values())), pa.array(range(first, first + batch.num_rows), pa.int64()))
+                take(
+                    pa.table(plain, names=list(columns.values())),
+                    pa.array(range(first, first + batch.num_rows), pa.int64()),
+                )
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         text = str(error).split("\n", maxsplit=1)[0][:200]
-        raise UnreadableInput(f"{name}: the Parquet file is damaged or cut off: {text}", hint="fetch the file again") from None
+        raise UnreadableInput(
+            f"{name}: the Parquet file is damaged or cut off: {text}", hint="fetch the file again"
+        ) from None
     return match.warnings
 
 
@@ -70,7 +77,8 @@ def _check_size(metadata: Any, name: str, limit: int) -> None:
     total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if total > limit:
         raise UnreadableInput(
-            f"{name}: larger than {limit:,} bytes when decompressed", hint="if that is right, raise inputs.max_bytes in sereno.yaml"
+            f"{name}: larger than {limit:,} bytes when decompressed",
+            hint="if that is right, raise inputs.max_bytes in sereno.yaml",
         )
 
 
@@ -84,7 +92,12 @@ def plain_column(column: pa.Array) -> pa.Array:
     if pa.types.is_nested(kind):
         import json
 
-        return pa.array([None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in column.to_pylist()],
+            pa.string(),
+        )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return pa.array([None if v is None else v.decode("utf-8", "backslashreplace") for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else v.decode("utf-8", "backslashreplace") for v in column.to_pylist()], pa.string()
+        )
     return column

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import SerenoError, UsageError
 from schemas.results import NightReport
 from tasks import report_text
+from tasks.report_advice import note, subject
 from tasks.report_mask import masked
 from tasks.report_view import Limits, build_page
 
@@ -63,8 +64,8 @@ def write_report(report: NightReport, folder: Path) -> ReportPaths:
         _replace(paths.html, _page(shown).encode("utf-8", "replace"))
     except OSError as error:
         raise SerenoError(
-            f"The report of {report.result.dataset} for {night} cannot be written to {folder}: {error.strerror or error}.",
-            hint="Free some space or make the folder writable, then run `sereno report` for this night.",
+            f"{report.result.dataset} {night}: the report cannot be written to {folder}: {error.strerror or error}",
+            hint=f"free some space or make it writable, then: sereno run {report.result.dataset} --date {night}",
         ) from error
     return paths
 
@@ -82,14 +83,15 @@ def report_json(report: NightReport) -> str:
 def night_artifact_markdown(report: NightReport) -> str:
     """Render the night in a few lines of Markdown, for an artifact of the flow run; all values are escaped."""
     result, rows = report.result, report.result.rows
+    figures = (rows.read, rows.accepted, rows.quarantined, rows.held, result.alerts)
+    cells = [*(report_text.count(n) for n in figures), _escaped(result.model.version or "none")]
     lines = [
         f"## {_escaped(result.dataset)}, {_escaped(result.date)}: {_escaped(result.status)}",
         "",
         *([_escaped(result.reason, 400), ""] if result.reason else []),
         "| read | accepted | quarantined | held | alerts | version |",
         "|---:|---:|---:|---:|---:|---|",
-        f"| {rows.read:,} | {rows.accepted:,} | {rows.quarantined:,} | {rows.held:,} | {result.alerts:,} "
-        f"| {_escaped(result.model.version or 'none')} |",
+        f"| {' | '.join(cells)} |",
     ]
     if result.report:
         lines += ["", f"Report: {_report_link(result.report)}"]
@@ -123,10 +125,12 @@ def _is_date(text: str) -> bool:
 def _page(report: NightReport) -> str:
     template = _environment().get_template("night.html")
     limits = Limits()
-    # Limits that hold for any ordinary night can be too wide where every value is hostile: then show less, never more than 1.5 MB.
+    # What suits an ordinary night can be too much where every value is as long as it may be: then show less.
     while True:
         page = build_page(report, limits)
-        html = template.render(page=page, report=page.report, result=page.report.result, dated=_is_date(report.result.date))
+        html = template.render(
+            page=page, report=page.report, result=page.report.result, dated=_is_date(report.result.date)
+        )
         smaller = limits.halved()
         if len(html.encode("utf-8", "replace")) < MOST_BYTES or smaller == limits:
             return html
@@ -141,10 +145,24 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    for name in ("data", "count", "number", "percent", "probability", "seconds", "long_date", "moment", "fixed", "readable"):
+    for name in (
+        "data",
+        "count",
+        "number",
+        "percent",
+        "share",
+        "probability",
+        "seconds",
+        "long_date",
+        "moment",
+        "fixed",
+        "readable",
+    ):
         environment.filters[name] = getattr(report_text, name)
     environment.filters["plain"] = lambda value, limit: report_text.shortened(value, limit)[0]
-    environment.globals["stylesheet"] = Markup((PAGES / "report.css").read_text(encoding="utf-8"))
+    environment.filters |= {"subject": subject, "note": note}
+    # Ours, and no value from data goes into it.
+    environment.globals["stylesheet"] = Markup((PAGES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
     return environment
 
 

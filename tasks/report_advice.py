@@ -12,6 +12,15 @@ from schemas.results import ExpectationOutcome, NightReport
 from tasks.report_text import count, number, percent, shortened
 
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_BAND = re.compile(rf"({_NUMBER.pattern}) to ({_NUMBER.pattern})")
+_ASIDE = re.compile(r"\([^()]*\)")
+_LEAST = re.compile(r"at least|above|≥|>=|more than", re.IGNORECASE)
+_MOST = re.compile(r"at most|below|≤|<=|less than|up to", re.IGNORECASE)
+_HINT = "Hint:"
+_IN_SAMPLE = (
+    "There is no history yet: the detector learnt from this very night. "
+    "Trust the order of the alerts more than their number."
+)
 
 
 @dataclass(frozen=True)
@@ -52,57 +61,89 @@ class Verdict:
 def verdict(report: NightReport) -> Verdict:
     """Return the top of the report for any night, also one of which most is absent."""
     result = report.result
-    said = tuple(Reason(text) for text in (result.reason,) if text)
-    if result.status == "blocked":
-        return _blocked(report, said)
-    if result.status == "failed":
-        steps = (
-            Step("Mend what the reason names, then run the night again; it starts over and doubles nothing.", _run(report)),
-            Step("The log of the run has the details.", "ls -t state/logs"),
-        )
-        return Verdict("failed", "Failed", "The night did not finish; what it had written does not count.", said, steps)
-    if result.status == "missing":
-        steps = (
-            Step("See where this night is looked for.", f"sereno plan {_names(report)}"),
-            Step("Once the files are there, run the night.", _run(report)),
-        )
-        return Verdict("missing", "No data arrived", "Nothing was found for this date, so nothing was checked or scored.", said, steps)
-    if result.status == "partial":
-        return _partial(report, said)
-    return _done(report, said)
+    said, hints = _split(result.reason)
+    match result.status:
+        case "blocked":
+            return _blocked(report, said)
+        case "failed":
+            steps = (
+                *hints,
+                Step("Once that is mended, run the night again; it starts over and doubles nothing.", _run(report)),
+            )
+            sentence = "The night did not finish; what it had written does not count."
+            return Verdict("failed", "Failed", sentence, said, steps)
+        case "missing":
+            steps = (
+                Step("See where this night is looked for.", f"sereno plan {_names(report)}"),
+                Step("Once the files are there:", _run(report)),
+            )
+            sentence = "Nothing was found for this date, so nothing was checked or scored."
+            return Verdict("missing", "No data arrived", sentence, said, steps)
+        case "partial":
+            return _partial(report, said)
+        case _:
+            return _done(report, said)
+
+
+def _split(reason: str) -> tuple[tuple[Reason, ...], tuple[Step, ...]]:
+    """Tell a reason's lines from its hints, which say what to do."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    said = tuple(Reason(line) for line in lines if not line.startswith(_HINT))
+    return said, tuple(Step(_sentence(line.removeprefix(_HINT).strip())) for line in lines if line.startswith(_HINT))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", ":", "!", "?")) else ".")
 
 
 def off_by(outcome: ExpectationOutcome) -> str:
-    """Return by how much a failed expectation was missed, such as ``8.2 times too low``; empty where the texts do not tell."""
+    """Return by how much an expectation was missed, such as ``8.2 times too low``; empty where none can tell."""
     if outcome.success or ("%" in outcome.observed) != ("%" in outcome.expected):
         return ""
-    seen, bounds = _numbers(outcome.observed), _numbers(outcome.expected)
+    seen = _numbers(_ASIDE.sub("", outcome.observed[:400]))
     if len(seen) != 1:
         return ""
-    words = outcome.expected.lower()
-    low = high = None
-    if len(bounds) == 2 and bounds[0] <= bounds[1]:
-        low, high = bounds
-    elif len(bounds) == 1 and re.search(r"at least|above|≥|>=|more than", words):
-        low = bounds[0]
-    elif len(bounds) == 1 and re.search(r"at most|below|≤|<=|less than|up to", words):
-        high = bounds[0]
+    low, high = _bounds(outcome.expected[:400])
+    points = "points " if "%" in outcome.observed else ""
     if low is not None and seen[0] < low:
-        return _distance(low, seen[0], low - seen[0], "too low")
+        return _distance(low, seen[0], f"{points}too low")
     if high is not None and seen[0] > high:
-        return _distance(seen[0], high, seen[0] - high, "too high")
+        return _distance(seen[0], high, f"{points}too high")
     return ""
 
 
-def _distance(larger: float, smaller: float, difference: float, words: str) -> str:
+def _distance(larger: float, smaller: float, words: str) -> str:
     if smaller > 0 and larger / smaller >= 2:
-        return f"{number(larger / smaller, 3)} times {words}"
-    return f"{number(difference, 3)} {words}"
+        return f"{number(larger / smaller, 3)} times {words.removeprefix('points ')}"
+    return f"{number(larger - smaller, 3)} {words}"
+
+
+def _bounds(expected: str) -> tuple[float | None, float | None]:
+    """Read the smallest and largest allowed value out of words such as ``300 to 9,000`` or ``at most 12 %``."""
+    if band := _BAND.search(expected):
+        low, high = (_numbers(part) for part in band.groups())
+        return (low[0], high[0]) if low and high and low[0] <= high[0] else (None, None)
+    bounds = _numbers(_ASIDE.sub("", expected))
+    if len(bounds) != 1:
+        return None, None
+    return (bounds[0] if _LEAST.search(expected) else None), (bounds[0] if _MOST.search(expected) else None)
 
 
 def _numbers(text: str) -> list[float]:
-    found = [match.group().replace(",", "").replace("−", "-") for match in _NUMBER.finditer(text[:400])]
+    found = [match.group().replace(",", "").replace("−", "-") for match in _NUMBER.finditer(text)]
     return [float(item) for item in found if len(item) < 40]
+
+
+def subject(outcome: ExpectationOutcome) -> str:
+    """Return what an expectation is about, without what is allowed where its rule ends with that."""
+    rule = outcome.rule or outcome.expect
+    return rule.removesuffix(f": {outcome.expected}") or rule
+
+
+def note(outcome: ExpectationOutcome) -> str:
+    """Return a failed expectation's message, unless it only repeats what was observed and allowed."""
+    repeats = outcome.observed in outcome.message and outcome.expected in outcome.message
+    return "" if outcome.success or repeats else outcome.message
 
 
 def _names(report: NightReport) -> str:
@@ -118,21 +159,27 @@ def _blocking(report: NightReport) -> list[ExpectationOutcome]:
 
 
 def _failed_reason(outcome: ExpectationOutcome) -> Reason:
-    distance = off_by(outcome)
-    seen = f"{outcome.observed or 'nothing'} where {outcome.expected} is allowed" if outcome.expected else outcome.message
-    return Reason(f"{seen}{f', {distance}' if distance else ''}", outcome.rule or outcome.expect)
+    allowed = f"allowed: {outcome.expected}" if outcome.expected else ""
+    said = [part for part in (outcome.observed, allowed, off_by(outcome)) if part]
+    return Reason("; ".join(said) or outcome.message or "failed", subject(outcome))
 
 
 def _blocked(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     result = report.result
-    reasons = tuple(_failed_reason(outcome) for outcome in _blocking(report)) or said
+    failed = _blocking(report)
+    told = {outcome.message for outcome in failed}
+    reasons = (
+        *(_failed_reason(outcome) for outcome in failed),
+        *(reason for reason in said if reason.text not in told),
+    )
     again = Step("If the delivery is wrong, have the files replaced and run the night again.", _run(report))
     if not result.rows.read:
         sentence = "The files could not be read as the table that the contract describes; nothing was scored."
         return Verdict("blocked", "Blocked", sentence, reasons, (again,))
-    sentence = f"The data gate holds {count(result.rows.held)} of {count(result.rows.read)} rows; nothing was scored and no model changed."
+    held = f"{count(result.rows.held)} of {count(result.rows.read)} rows"
+    sentence = f"The data gate holds {held}; nothing was scored and no model changed."
     steps = (
-        Step("Look at what failed below and ask whoever delivers the data.", f"sereno quarantine list {_names(report)}" if result.rows.quarantined else ""),
+        Step("Look at what failed below and ask whoever delivers the data."),
         again,
         Step("If the data is right, take it as it is; that is recorded.", _run(report, "--accept")),
     )
@@ -153,17 +200,27 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     alerts, scored = result.alerts, result.rows.accepted
     budget = f" About {number(report.alert_budget, 3)} a night are asked for." if report.alert_budget else ""
     if alerts:
-        sentence = f"{_alerts(alerts).capitalize()} among {count(scored)} scored rows ({percent(alerts, scored)}).{budget}"
+        sentence = (
+            f"{_alerts(alerts).capitalize()} among {count(scored)} scored rows ({percent(alerts, scored)}).{budget}"
+        )
     elif result.model.version or report.scores is not None:
         sentence = f"None of {count(scored)} scored rows lies past the threshold.{budget}"
     else:
         sentence = f"{count(scored)} rows accepted; nothing was scored."
-    reasons = said if result.status == "done" else (Reason("The same inputs were done before; this is what they gave."), *said)
+    reasons = (
+        said
+        if result.status == "done"
+        else (Reason("The same inputs were done before; this is what they gave."), *said)
+    )
     if alerts:
         reasons = (*reasons, *_stand_out(report), *_usual(report))
+    warned = sum(not outcome.success for outcome in report.expectation_outcomes)
+    if warned:
+        reasons = (*reasons, Reason(f"{count(warned)} expectation{'s' if warned > 1 else ''} failed, see below."))
+    if any(check.get("passed") is False for check in report.gate):
+        reasons = (*reasons, Reason("Tonight's new version did not pass the gate, see the detector below."))
     if report.training is not None and report.training.in_sample:
-        note = "There is no history yet: the detector learnt from this very night. Trust the order of the alerts more than their number."
-        reasons = (*reasons, Reason(note))
+        reasons = (*reasons, Reason(_IN_SAMPLE))
     tone, word = ("alerts", _alerts(alerts)) if alerts else ("done", "Quiet night")
     return Verdict(tone, word, sentence, reasons, _look(report) or (Step("Nothing to do."),))
 
@@ -173,26 +230,41 @@ def _stand_out(report: NightReport) -> tuple[Reason, ...]:
     first = Counter(alert.contributions[0].column for alert in report.alerts if alert.contributions)
     if not first:
         return ()
-    named = [f"{shortened(column, 40)[0]} in {count(n)}" for column, n in first.most_common(3)]
+    named = [f"{shortened(column, 40)[0]} ({count(n)})" for column, n in first.most_common(3)]
     rest = len(first) - len(named)
-    return (Reason(f"What stands out most: {', '.join(named)}{f', {rest} other columns' if rest > 0 else ''}."),)
+    others = f" and {count(rest)} other column{'s' if rest > 1 else ''}" if rest > 0 else ""
+    return (Reason(f"What stands out most: {', '.join(named)}{others}."),)
 
 
 def _usual(report: NightReport) -> tuple[Reason, ...]:
     """Say how many alerts a night usually has, once there are enough nights to say so."""
-    before = [n.get("alerts") for n in report.history if n.get("status") in ("done", "partial") and n.get("date") != report.result.date]
+    before = [
+        n.get("alerts")
+        for n in report.history
+        if n.get("status") in ("done", "partial") and n.get("date") != report.result.date
+    ]
     known = [n for n in before if isinstance(n, int)]
-    return (Reason(f"Usual, over the last {count(len(known))} nights with scores: {number(median(known), 3)}."),) if len(known) >= 5 else ()
+    return (
+        (Reason(f"Usual, over the last {count(len(known))} nights with scores: {number(median(known), 3)}."),)
+        if len(known) >= 5
+        else ()
+    )
 
 
 def _look(report: NightReport) -> tuple[Step, ...]:
     if not report.result.alerts:
         return ()
     first = report.alerts[0] if report.alerts else None
-    where = f" It is line {count(first.source_line)} of {first.source_file}." if first and first.source_file and first.source_line else ""
+    where = (
+        f" It is line {count(first.source_line)} of {first.source_file}."
+        if first and first.source_file and first.source_line
+        else ""
+    )
     steps = [Step(f"Start with the first alert below.{where}")] if first else []
-    file = f"{report.result.dataset}-{report.result.date}.csv"
-    return (*steps, Step("Take all scores with their reasons along.", f"sereno scores {_names(report)} --to {shlex.quote(file)}"))
+    return (
+        *steps,
+        Step("Take all scores with their reasons along.", f"sereno scores {_names(report)} --to scores.csv"),
+    )
 
 
 def _alerts(n: int) -> str:

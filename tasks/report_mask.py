@@ -13,8 +13,8 @@ def masked(report: NightReport) -> NightReport:
     """Return the report with every value of a sensitive column replaced by ``•••``.
 
     Masks contributions, keys, entity, event time, quarantined values (also raw rows that could not be split) and, for
-    expectations about a sensitive column, what was observed. Where the report does not say which columns make up the key,
-    key, entity and time are masked as a whole: a doubt hides.
+    expectations about a sensitive column, what was observed. Where the report does not say which columns make up the
+    key, then key, entity and time are masked as a whole: a doubt hides.
     """
     if not report.sensitive:
         return report

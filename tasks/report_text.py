@@ -135,10 +135,17 @@ def percent(part: float, whole: float) -> str:
         return "–"
     share = 100 * part / whole
     if 0 < share < 0.1:
-        return "< 0.1 %"
+        return "< 0.1\N{NO-BREAK SPACE}%"
     if 99.9 < share < 100:
-        return "> 99.9 %"
-    return f"{share:.1f} %".replace(".0 %", " %")
+        return "> 99.9\N{NO-BREAK SPACE}%"
+    return f"{share:.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+
+
+def share(value: float | None) -> str:
+    """Write a share of one in whole percent; ``< 1 %`` rather than a zero that is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return "< 1\N{NO-BREAK SPACE}%" if 0 < value < 0.01 else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def seconds(value: float | None) -> str:
@@ -146,13 +153,13 @@ def seconds(value: float | None) -> str:
     if value is None or not math.isfinite(value) or value < 0:
         return "–"
     if value < 9.95:
-        return f"{value:.2f} s" if value < 0.995 else f"{value:.1f} s"
+        return f"{value:.2f}\N{NO-BREAK SPACE}s" if value < 0.995 else f"{value:.1f}\N{NO-BREAK SPACE}s"
     whole = round(value)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}\N{NO-BREAK SPACE}s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+        return f"{whole // 60}\N{NO-BREAK SPACE}min {whole % 60:02d}\N{NO-BREAK SPACE}s"
+    return f"{whole // 3600:,}\N{NO-BREAK SPACE}h {whole % 3600 // 60:02d}\N{NO-BREAK SPACE}min"
 
 
 def size(value: float | None) -> str:
@@ -160,14 +167,14 @@ def size(value: float | None) -> str:
     if value is None or not math.isfinite(value) or value < 0:
         return "–"
     if value < 1000:
-        return f"{value:.0f} B"
+        return f"{value:.0f}\N{NO-BREAK SPACE}B"
     unit = "kB"
     for larger in ("MB", "GB", "TB", "PB"):
         value /= 1000
         if value < 999.5:
             break
         unit = larger
-    return f"{number(value, 3)} {unit}"
+    return f"{number(value, 3)}\N{NO-BREAK SPACE}{unit}"
 
 
 def long_date(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -12,11 +12,26 @@ from markupsafe import Markup
 
 from schemas.results import Alert, ExpectationOutcome, NightReport, QuarantineSample
 from tasks import charts
+from tasks.chart_nights import Night, timeline
+from tasks.chart_svg import NOTHING
 from tasks.report_advice import Verdict, off_by, verdict
 from tasks.report_text import decimals_of, number, size
 
 _T = TypeVar("_T")
-_CHECK_KEYS = ("check", "name", "passed", "ok", "success", "observed", "value", "expected", "required", "limit", "reason", "message")
+_CHECK_KEYS = (
+    "check",
+    "name",
+    "passed",
+    "ok",
+    "success",
+    "observed",
+    "value",
+    "expected",
+    "required",
+    "limit",
+    "reason",
+    "message",
+)
 
 
 @dataclass(frozen=True)
@@ -146,20 +161,32 @@ def _worst_first(outcomes: Sequence[ExpectationOutcome]) -> list[tuple[Expectati
 
 def _charts(report: NightReport, nights: Sequence[NightRow]) -> dict[str, Markup]:
     absent = ("histogram", "alerts", "training", "nights_alerts", "nights_read", "nights_quarantined")
-    drawn = dict.fromkeys(absent, charts.NOTHING) | {
-        "rows": charts.rows_bar(report.result.rows),
-        "stages": charts.stage_bars([item for item in report.result.seconds.items() if item[0] != "total"]),
-    }
-    if report.scores is not None:
-        drawn["histogram"] = charts.histogram(report.scores)
-        drawn["alerts"] = charts.alert_curve(report.scores, report.alert_budget)
-    if report.training is not None:
-        drawn["training"] = charts.training_curve(report.training)
+    drawn = dict.fromkeys(absent, NOTHING)
+    stages = [item for item in report.result.seconds.items() if item[0] != "total"]
+    drawn["rows"] = _drawn(lambda: charts.rows_bar(report.result.rows))
+    drawn["stages"] = _drawn(lambda: charts.stage_bars(stages))
+    if (scores := report.scores) is not None:
+        drawn["histogram"] = _drawn(lambda: charts.histogram(scores))
+        drawn["alerts"] = _drawn(lambda: charts.alert_curve(scores, report.alert_budget))
+    if (training := report.training) is not None:
+        drawn["training"] = _drawn(lambda: charts.training_curve(training))
     if len(nights) > 1:
-        for name, label in (("alerts", "Alerts a night"), ("read", "Rows read a night"), ("quarantined", "Rows quarantined a night")):
-            bars = [charts.Night(n.date, getattr(n, name), n.status, n.tonight) for n in nights]
-            drawn[f"nights_{name}"] = charts.timeline(name, label, bars)
+        drawn |= {f"nights_{name}": _timeline(name, nights) for name in ("alerts", "read", "quarantined")}
     return drawn
+
+
+def _drawn(chart: Callable[[], Markup]) -> Markup:
+    """Draw a chart; one whose numbers are beyond drawing is absent and does not cost the night its report."""
+    try:
+        return chart()
+    except (ArithmeticError, ValueError):
+        return NOTHING
+
+
+def _timeline(name: str, nights: Sequence[NightRow]) -> Markup:
+    label = {"alerts": "Alerts a night", "read": "Rows read a night"}.get(name, "Rows quarantined a night")
+    bars = [Night(night.date, getattr(night, name), night.status, night.tonight) for night in nights]
+    return _drawn(lambda: timeline(name, label, bars))
 
 
 def _nights(report: NightReport, most: int) -> tuple[NightRow, ...]:
@@ -193,7 +220,12 @@ def _night(item: Mapping[str, Any]) -> NightRow:
 def _file(item: Mapping[str, Any]) -> FileRow:
     delimiter = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
     mark = _text(item.get("delimiter"))
-    parts = [_text(item.get("format")), _text(item.get("encoding")), delimiter.get(mark, mark), _text(item.get("compression"))]
+    parts = [
+        _text(item.get("format")),
+        _text(item.get("encoding")),
+        delimiter.get(mark, mark),
+        _text(item.get("compression")),
+    ]
     return FileRow(
         name=_text(item.get("name") or item.get("address")),
         rows=_number(item.get("rows")),

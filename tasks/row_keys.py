@@ -1,4 +1,4 @@
-"""What names a row: its key's canonical text, and a 64-bit hash of that text (protocol 1).
+r"""What names a row: its key's canonical text, and a 64-bit hash of that text (protocol 1).
 
 The text is made of typed values, so that "007" and 7, a comma and a point, CSV and Parquet name the same row:
 
@@ -10,7 +10,7 @@ The text is made of typed values, so that "007" and 7, a comma and a point, CSV 
 | time | `2026-09-20T00:00:11Z`, with six digits of a second where it has a fraction |
 | category, text | the text, without blanks around it |
 
-Several key columns are joined by `|`; a `|` or `\\` inside one of them is written `\\|`, `\\\\`.
+Several key columns are joined by `|`; a `|` or `\` inside one of them is written `\|`, `\\`.
 A dataset without a key names a row by its content: BLAKE2b of 128 bits, in hex, over its columns in the order of
 their names (for each an 8-byte little-endian word and a byte that says whether it is missing).
 `sereno_hash` is BLAKE2b of 64 bits over `sereno_key` in UTF-8, read as a little-endian signed integer.

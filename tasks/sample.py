@@ -135,7 +135,9 @@ def _delimited(path: Path, night: Date | None, form: Form, most: int) -> Sampled
     table = whole.slice(0, most).rename_columns(list(form.names))
     rows = whole.num_rows + rejected if is_whole else max(whole.num_rows, _count_lines(path) - int(form.header))
     encoding = blocks.encoding if blocks.odd_line else form.encoding
-    return SampledFile(path, night, replace(form, encoding=encoding), table, rows, is_whole and whole.num_rows <= most, rejected)
+    return SampledFile(
+        path, night, replace(form, encoding=encoding), table, rows, is_whole and whole.num_rows <= most, rejected
+    )
 
 
 def _has_more(path: Path, rows: int) -> bool:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
+from infra.runtime.tracking import tracking_of
+from models.registry import Registry
 
 if TYPE_CHECKING:
-    from models.registry import Registry
     from schemas.settings import Settings
 
 
@@ -25,21 +26,14 @@ class Services:
         settings: The settings in force.
         lake: Delta tables.
         state: Runs and promotions; the authority for what counts.
+        registry: The detector versions; MLflow is imported when it is first used.
     """
 
     project: Project
     settings: Settings
     lake: Lake
     state: State
-
-    def registry(self) -> Registry:
-        """The detector versions; MLflow is imported when it is first used."""
-        from infra.runtime.tracking import tracking_of
-        from models.registry import Registry
-
-        tracking = tracking_of(self.project, self.settings)
-        tracking.apply()
-        return Registry(tracking.uri, self.project.artifacts)
+    registry: Registry
 
 
 @contextmanager
@@ -52,4 +46,7 @@ def open_services(project: Project, settings: Settings) -> Iterator[Services]:
     project.create_state()
     url = settings.database.get_secret_value() if settings.database else project.database_url
     with State(url) as state:
-        yield Services(project, settings, Lake(settings.lake or project.lake), state)
+        tracking = tracking_of(project, settings)
+        tracking.apply()
+        registry = Registry(tracking.uri, project.artifacts)
+        yield Services(project, settings, Lake(settings.lake or project.lake), state, registry)

@@ -1,4 +1,4 @@
-"""A simulated week of network flows for `sereno demo`: ordinary nights, attacks at known rows, spoilt rows, one broken night."""
+"""A simulated week of network flows: ordinary nights, attacks at known rows, spoilt rows, one broken night."""
 
 import gzip
 import io
@@ -39,8 +39,8 @@ def simulate_week(
 ) -> SimulatedWeek:
     """Write a week of flows, one compressed CSV a night, and the truth beside the folder.
 
-    The first nights are clean, the last but one is broken, the others carry attacks and spoilt rows. The same arguments give the
-    same bytes.
+    The first nights are clean, the last but one is broken, the others carry attacks and spoilt rows. The same arguments
+    give the same bytes.
 
     Args:
         folder: Where `flows-YYYY-MM-DD.csv.gz` go; made where missing. The truth goes to its parent, as `planted.json`.
@@ -93,18 +93,18 @@ def _break(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spoil(frame: pd.DataFrame, spare: set[str], rng: np.random.Generator) -> tuple[pd.DataFrame, int]:
-    """Damage some rows so that each breaks exactly one rule: text for a number, negative bytes, no protocol, a repeated key."""
+    """Damage some rows, each in one way: text for a number, negative bytes, no protocol, or a repeated key."""
     # Every third row at most, so that the row before a repeated key is never damaged itself.
-    candidates = [row for row in range(2, len(frame), 3) if not spare & set(frame["flow_id"].iloc[row - 1 : row + 1])]
+    keys = frame["flow_id"].to_list()
+    candidates = [row for row in range(2, len(keys), 3) if spare.isdisjoint(keys[row - 1 : row + 1])]
     rows = rng.choice(candidates, size=14, replace=False)
     text, negative, missing, repeated = np.split(rows, [5, 8, 11])
-    frame = frame.copy()
-    frame["src_bytes"] = frame["src_bytes"].astype(object)
-    frame.iloc[text, frame.columns.get_loc("src_bytes")] = "n/a"
-    frame.iloc[negative, frame.columns.get_loc("dst_bytes")] = -1 - frame["dst_bytes"].to_numpy()[negative]
-    frame.iloc[missing, frame.columns.get_loc("proto")] = None
-    frame.iloc[repeated, frame.columns.get_loc("flow_id")] = frame["flow_id"].to_numpy()[repeated - 1]
-    return frame, len(rows)
+    columns = {name: frame[name].to_numpy(dtype=object) for name in ("src_bytes", "dst_bytes", "proto", "flow_id")}
+    columns["src_bytes"][text] = "n/a"
+    columns["dst_bytes"][negative] = -1 - columns["dst_bytes"][negative]
+    columns["proto"][missing] = None
+    columns["flow_id"][repeated] = columns["flow_id"][repeated - 1]
+    return frame.assign(**columns), len(rows)
 
 
 def _write(frame: pd.DataFrame, path: Path) -> Path:
@@ -123,5 +123,3 @@ def _write_truth(week: SimulatedWeek, path: Path) -> None:
         "planted": [asdict(row) | {"night": row.night.isoformat()} for row in week.planted],
     }
     path.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-
-

@@ -22,8 +22,7 @@ class Kind:
 
 def _near(service: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Draw answered flows near the middle of a service."""
-    frame = draw_behaviour(np.full(4 * rows + 40, BY_NAME[service]), rng, spread=0.3)
-    return frame[frame["state"].isin(["FIN", "CON"])].head(rows).reset_index(drop=True)
+    return draw_behaviour(np.full(rows, BY_NAME[service]), rng, spread=0.3)
 
 
 def _exfiltration(rows: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -39,16 +38,14 @@ def _exfiltration(rows: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _flood(rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Hundreds of thousands of small packets in seconds, none of them answered."""
+    """Hundreds of thousands of pings in seconds, of which the host answers one in thirty."""
     packets = rng.uniform(3e5, 1.5e6, rows)
-    return _near("http", rows, rng).assign(
-        state="SYN",
+    return _near("ping", rows, rng).assign(
         src_packets=packets,
-        dst_packets=0.0,
-        src_bytes=packets * 60,
-        dst_bytes=0.0,
+        dst_packets=packets / 30,
+        src_bytes=packets * 84,
+        dst_bytes=packets / 30 * 84,
         duration_s=rng.uniform(10, 60, rows),
-        rtt_ms=np.nan,
     )
 
 
@@ -85,7 +82,7 @@ def _dns_tunnel(rows: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _slow_upload(rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """A web session whose client sends like a server: full packets out at leisure, few and bare acknowledgements back."""
+    """A web session whose client sends like a server: full packets out at leisure, few bare answers back."""
     packets = rng.uniform(150, 350, rows)
     return _near("https", rows, rng).assign(
         src_packets=packets,
@@ -139,11 +136,12 @@ def plant(frame: pd.DataFrame, rows: int, first: int, rng: np.random.Generator) 
     Returns:
         The night with the attacks in it, and the kind planted at each changed row position.
     """
-    positions = rng.choice(len(frame), size=rows, replace=False)
-    turns = [KINDS[(first + turn) % len(KINDS)] for turn in range(rows)]
-    planted = dict(zip(positions.tolist(), turns, strict=True))
-    drawn = pd.concat([rounded(kind.draw(1, rng)) for kind in planted.values()], ignore_index=True)
-    drawn.index = frame.index[list(planted)]
+    positions = rng.choice(len(frame), size=rows, replace=False).tolist()
+    turns = [(first + turn) % len(KINDS) for turn in range(rows)]
     changed = frame.copy()
-    changed.loc[drawn.index, drawn.columns] = drawn
-    return changed, planted
+    for code in sorted(set(turns)):
+        where = [position for position, turn in zip(positions, turns, strict=True) if turn == code]
+        drawn = rounded(KINDS[code].draw(len(where), rng))
+        drawn.index = frame.index[where]
+        changed.loc[drawn.index, drawn.columns] = drawn
+    return changed, {position: KINDS[turn] for position, turn in zip(positions, turns, strict=True)}

@@ -46,7 +46,7 @@ class Service:
 SERVICES = (
     Service("dns", "udp", 53, 22, _OFFICE + 3, (6, 2, 3, 1), 1, 0.5, 1.0, 68, 150, 0.012, 6, 3.0),
     Service("https", "tcp", 443, 26, _OFFICE, (7, 3, 1, 0), 18, 0.7, 1.4, 140, 950, 0.12, 150, 22.0),
-    Service("http", "tcp", 80, 8, _OFFICE, (5, 4, 1, 0), 12, 0.6, 1.3, 120, 800, 0.10, 60, 25.0),
+    Service("http", "tcp", 80, 8, _OFFICE, (5, 4, 1, 0), 12, 0.6, 1.3, 120, 800, 0.10, 60, 33.0),
     Service("ssh", "tcp", 22, 6, _OFFICE, (3, 0, 2, 0), 130, 0.6, 1.1, 95, 130, 1.2, 20, 1.2),
     Service("smtp", "tcp", 25, 5, _OFFICE, (4, 0, 3, 0), 24, 0.5, 0.7, 820, 75, 0.09, 15, 30.0),
     Service("imap", "tcp", 993, 6, _OFFICE, (5, 1, 0, 0), 16, 0.5, 1.2, 100, 620, 0.60, 8, 18.0),
@@ -83,7 +83,8 @@ def ordinary_flows(night: date, rows: int, rng: np.random.Generator) -> pd.DataF
         rng: Source of chance; the same state gives the same flows.
 
     Returns:
-        One row a flow with the columns of a flow collector; bytes and packets are counts, `duration_s` seconds, `rtt_ms` milliseconds.
+        One row a flow with the columns of a flow collector; bytes and packets are counts, `duration_s` is in seconds,
+        `rtt_ms` in milliseconds.
     """
     mix = hourly_mix()
     slots = rng.choice(mix.size, size=rows, p=mix.ravel())
@@ -100,11 +101,13 @@ def ordinary_flows(night: date, rows: int, rng: np.random.Generator) -> pd.DataF
         }
     )
     behaviour = draw_behaviour(services, rng)
+    _end_badly(behaviour, rng)
+    behaviour = rounded(behaviour)
     return pd.concat([frame, behaviour, pd.DataFrame({"remark": _remarks(rows, rng)})], axis=1)
 
 
 def draw_behaviour(services: Ints, rng: np.random.Generator, spread: float = 1.0) -> pd.DataFrame:
-    """Draw what flows of the given services look like.
+    """Draw what answered flows of the given services look like, before counts are rounded.
 
     Args:
         services: Position of each flow's service in `SERVICES`, shape [rows].
@@ -120,14 +123,15 @@ def draw_behaviour(services: Ints, rng: np.random.Generator, spread: float = 1.0
     dst_packets = np.maximum(1, np.rint(src_packets * _column("answer")[services] * _wobble(rng, rows, 0.04)))
     host, rtt = _servers(services, rng)
     zone = _zones(services, rng)
-    frame = pd.DataFrame(
+    proto = np.array([service.proto for service in SERVICES])[services]
+    return pd.DataFrame(
         {
             "src_zone": np.array(ZONES)[zone],
             "dst_host": host,
-            "proto": np.array([service.proto for service in SERVICES])[services],
+            "proto": proto,
             "service": np.array([service.name for service in SERVICES])[services],
             "dst_port": np.array([service.port for service in SERVICES])[services],
-            "state": "CON",
+            "state": np.where(proto == "tcp", "FIN", "CON"),
             "duration_s": src_packets * _column("pace")[services] * _wobble(rng, rows, 0.08) + rtt / 1000,
             "src_packets": src_packets,
             "dst_packets": dst_packets,
@@ -137,9 +141,6 @@ def draw_behaviour(services: Ints, rng: np.random.Generator, spread: float = 1.0
             "src_ttl": ZONE_TTL[zone],
         }
     )
-    frame.loc[frame["proto"] == "tcp", "state"] = "FIN"
-    _end_badly(frame, rng)
-    return rounded(frame)
 
 
 def rounded(frame: pd.DataFrame) -> pd.DataFrame:

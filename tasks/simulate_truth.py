@@ -51,13 +51,11 @@ def found(planted: Iterable[Planted], alerts: Mapping[date, Sequence[str]]) -> l
     return sorted(lines.values(), key=lambda line: line.inside_range)
 
 
-def zscore_ranking(
-    history: pd.DataFrame, night: pd.DataFrame, *, rarity: bool = True
-) -> npt.NDArray[np.float64]:
+def zscore_ranking(history: pd.DataFrame, night: pd.DataFrame, *, rarity: bool = True) -> npt.NDArray[np.float64]:
     """Score each row by its most unusual single value: the largest z-score over the columns.
 
-    Numbers are compared as signed logarithms, because counts and times are heavy-tailed. Text with many
-    values (keys, times, remarks, hosts) is left out: some value of it is rare in most rows. So is what does not vary.
+    Numbers are compared as signed logarithms, because counts and times are heavy-tailed. Text with many values
+    (keys, times, remarks, hosts) is left out, as most of its values are rare; so is what does not vary.
 
     Args:
         history: Rows of the nights before, which say what is usual.
@@ -80,11 +78,11 @@ def zscore_ranking(
 
 
 def _number_z(history: pd.Series, night: pd.Series) -> npt.NDArray[np.float64]:
-    before = _signed_log(history)
-    spread = float(np.nanstd(before))
-    if spread == 0:
+    before = _signed_log(history.dropna())
+    # Not the standard deviation: rounding leaves it above zero for some constants.
+    if before.size == 0 or np.ptp(before) == 0:
         return np.zeros(len(night))
-    return np.nan_to_num(np.abs(_signed_log(night) - np.nanmean(before)) / spread)
+    return np.asarray(np.nan_to_num(np.abs(_signed_log(night) - before.mean()) / before.std()))
 
 
 def _signed_log(values: pd.Series) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What form a file has that nobody has described yet: delimited, JSON lines or Parquet; delimiter, header, comments, encoding."""
+"""What form a file has that nobody has described yet: delimited, JSON lines or Parquet; delimiter, header, encoding."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def sniff(path: Path, limit: int) -> Form:
 def _delimited(lines: Sequence[str], blocks: LineBlocks, compression: str | None) -> Form:
     zeek = zeek_layout(lines)
     if zeek is not None:
-        layout = zeek.delimiter, True, zeek.names, "#"
+        delimiter, header, names, comment = zeek.delimiter, True, zeek.names, zeek.comment
     else:
         comment = "#" if lines[0].startswith("#") and any(not line.startswith("#") for line in lines) else None
         rows = [line for line in lines if comment is None or not line.startswith(comment)]
@@ -83,10 +83,12 @@ def _delimited(lines: Sequence[str], blocks: LineBlocks, compression: str | None
         header = has_header([split_line(line, delimiter) for line in rows])
         first = split_line(rows[0], delimiter)
         names = tuple(first) if header else tuple(f"column_{i}" for i in range(1, len(first) + 1))
-        layout = delimiter, header, names, comment
     return Form(
         "delimited",
-        *layout,
+        delimiter,
+        header,
+        names,
+        comment,
         encoding=blocks.encoding,
         compression=compression,
         has_mark=blocks.has_mark,

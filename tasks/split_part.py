@@ -133,9 +133,7 @@ def _masked(
     return kind(data, np.array(values.is_null().to_numpy(), dtype=bool))
 
 
-def _accepted(
-    typed: pa.Table, staged: pa.Table, keys: pa.Array, good: NDArray[np.bool_], dataset: Dataset
-) -> pa.Table:
+def _accepted(typed: pa.Table, staged: pa.Table, keys: pa.Array, good: NDArray[np.bool_], dataset: Dataset) -> pa.Table:
     mask = pa.array(good)
     kept_keys = keys.filter(mask)
     own = [staged.column(name).filter(mask) for name in ("sereno_file", "sereno_line")]
@@ -158,11 +156,16 @@ class PartFiles:
         return self.folder / f"part-{self.index:06d}-{what}"
 
 
+def _repeats(field: pa.Field) -> bool:
+    return bool(pa.types.is_string(field.type)) and field.name != "sereno_key"
+
+
 def _written(files: PartFiles, rows: int, accepted: pa.Table, records: pa.Table | None, *, keyed: bool) -> PartSplit:
     kept = hashes = held = None
     if accepted.num_rows:
         kept = files.path("accepted.parquet")
-        pq.write_table(accepted, kept)
+        # A dictionary pays for texts that repeat; for numbers and keys it is the dearest part of writing.
+        pq.write_table(accepted, kept, use_dictionary=[f.name for f in accepted.schema if _repeats(f)])
         if keyed:
             hashes = files.path("hashes.npy")
             np.save(hashes, accepted.column("sereno_hash").to_numpy(), allow_pickle=False)
@@ -171,6 +174,4 @@ def _written(files: PartFiles, rows: int, accepted: pa.Table, records: pa.Table 
         held = files.path("quarantined.parquet")
         pq.write_table(records, held)
     sample = sampled(records) if records is not None else ()
-    return PartSplit(
-        files.index, files.staged, rows, kept, held, hashes, accepted.num_rows, by_column, by_rule, sample
-    )
+    return PartSplit(files.index, files.staged, rows, kept, held, hashes, accepted.num_rows, by_column, by_rule, sample)

@@ -88,7 +88,9 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 in_sample=in_sample,
                 output=night.work / "bundle",
             ),
-            lambda event: progress(f"train: epoch {event.get('epoch')}, held-out loss {event.get('held_out_loss')}"),
+            lambda epoch, epochs, _loss, held_out: progress(
+                f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
+            ),
         )
     except TrainingFailed as error:
         night.training_failure = str(error)
@@ -101,7 +103,7 @@ def gate(night: Night) -> None:
 
     if night.trained is None:
         return
-    registry = night.services.registry()
+    registry = night.services.registry
     night.challenger = register(night.services, registry, night.dataset, night.trained, night.run.id)
     champion = champion_bundle(night.services, registry, night.dataset.name)
     night.decision = judge(

@@ -88,7 +88,9 @@ def rejects_schema() -> pa.Schema:
     import pyarrow as pa
 
     text = pa.string()
-    return pa.schema([("sereno_file", text), ("sereno_line", pa.int64()), ("rule", text), ("value", text), ("raw", text)])
+    return pa.schema(
+        [("sereno_file", text), ("sereno_line", pa.int64()), ("rule", text), ("value", text), ("raw", text)]
+    )
 
 
 class RejectWriter:

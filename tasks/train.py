@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -20,13 +21,16 @@ from schemas.errors import TrainingFailed
 __all__ = ["TrainingOutcome", "TrainingProcess", "TrainingRequest"]
 
 OnProgress = Callable[[int, int, float, float], None]
+Event = dict[str, Any]
 
 READY_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 LAST_WORDS = 600
+# TensorFlow keeps about 7 MB of every model that it ever built.
+TRAININGS_A_CHILD = 25
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Other instruction sets round differently; a seed should repeat as far as it can.
+    # Its kernels differ from one processor to the next; a seed should repeat as far as it can.
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "KERAS_BACKEND": "tensorflow",
     "PYTHONUNBUFFERED": "1",
@@ -34,9 +38,10 @@ QUIET = {
 
 
 class TrainingProcess:
-    """A child process that imports TensorFlow while other stages work, then trains once.
+    """A child process that imports TensorFlow while other stages work, then trains one detector after the other.
 
-    It dies with its parent. Use it as a context manager, or call `close`.
+    It dies with its parent, and a new one takes its place when it died or has trained often. Use it as a context
+    manager, or call `close`.
 
     Args:
         work: Folder for the child's log, `training.log`.
@@ -47,19 +52,12 @@ class TrainingProcess:
     def __init__(self, work: Path, environ: Mapping[str, str] | None = None) -> None:
         self._log = work / "training.log"
         self._environ = dict(os.environ if environ is None else environ)
-        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._started = threading.Event()
-        self._child: subprocess.Popen[str] | None = None
-        self._failure: OSError | None = None
+        self._child: _Child | None = None
 
     def start(self) -> None:
         """Start the child and return at once; a second call does nothing."""
-        if self._child is not None or self._failure is not None:
-            return
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        # Linux kills the child when the *thread* that started it ends: that thread is the one that reads from it.
-        threading.Thread(target=self._run, name="training-process", daemon=True).start()
-        self._started.wait()
+        if self._child is None:
+            self._child = _Child(self._log, self._environ)
 
     def train(self, request: TrainingRequest, on_progress: OnProgress | None = None) -> TrainingOutcome:
         """Have the child make one detector; starts it where it was not.
@@ -71,31 +69,24 @@ class TrainingProcess:
         Raises:
             TrainingFailed: When the child says so, dies, or is still busy after the safety stop.
         """
+        if self._child is not None and (self._child.trainings >= TRAININGS_A_CHILD or not self._child.is_alive()):
+            self.close()
         self.start()
-        self._expect_ready()
-        self._send(request)
-        ends = time.monotonic() + request.dataset.detector.seconds + GRACE_SECONDS
-        while True:
-            event = self._next(ends, "training")
-            match event.get("event"):
-                case "progress":
-                    if on_progress is not None:
-                        on_progress(event["epoch"], event["epochs"], event["loss"], event["held_out_loss"])
-                case "done":
-                    return TrainingOutcome.from_json(event["outcome"])
-                case "failed":
-                    raise TrainingFailed(str(event["message"]), hint=event.get("hint"))
+        child = self._child
+        assert child is not None  # noqa: S101  (just started)
+        try:
+            return _train(child, request, on_progress)
+        except BaseException:
+            # What a child that was interrupted still says would be taken for the next training's words.
+            if not child.is_idle:
+                self.close()
+            raise
 
     def close(self) -> None:
         """End the child, whatever it does."""
-        child = self._child
-        if child is None:
-            return
-        if child.poll() is None:
-            child.kill()
-        child.wait()
-        if child.stdin is not None:
-            _close_quietly(child.stdin)
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
 
     def __enter__(self) -> Self:
         """Start the child."""
@@ -108,13 +99,101 @@ class TrainingProcess:
         """End the child."""
         self.close()
 
-    def _run(self) -> None:
-        """Start the child, then pass its events on until it ends."""
-        environ = {"CUDA_VISIBLE_DEVICES": "-1", **self._environ, **QUIET, "SERENO_TRAINING_PARENT": str(os.getpid())}
+
+def _train(child: _Child, request: TrainingRequest, on_progress: OnProgress | None) -> TrainingOutcome:
+    child.wait_ready()
+    child.send(request)
+    ends = time.monotonic() + request.dataset.detector.seconds + GRACE_SECONDS
+    while True:
+        event = child.next_event(ends, "training")
+        match event.get("event"):
+            case "progress" if on_progress is not None:
+                on_progress(event["epoch"], event["epochs"], event["loss"], event["held_out_loss"])
+            case "done":
+                child.is_idle = True
+                return TrainingOutcome.from_json(event["outcome"])
+            case "failed":
+                child.is_idle = True
+                raise TrainingFailed(str(event["message"]), hint=event.get("hint"))
+
+
+class _Child:
+    """One child process and the thread that listens to it."""
+
+    def __init__(self, log: Path, environ: Mapping[str, str]) -> None:
+        self._log = log
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._launched = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._refused: OSError | None = None
+        self._is_ready = False
+        self.is_idle = False
+        self.trainings = 0
+        log.parent.mkdir(parents=True, exist_ok=True)
+        own = {"CUDA_VISIBLE_DEVICES": "-1", **environ, **QUIET, "SERENO_TRAINING_PARENT": str(os.getpid())}
+        # Linux kills the child when the *thread* that started it ends: so the one that listens starts it.
+        threading.Thread(target=self._run, args=(own,), name="training-process", daemon=True).start()
+        self._launched.wait()
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait_ready(self) -> None:
+        """Wait until TensorFlow is imported."""
+        if self._is_ready:
+            return
+        event = self.next_event(time.monotonic() + READY_SECONDS, "starting")
+        if event.get("event") != "ready":
+            raise TrainingFailed(str(event.get("message", "the training process did not get ready")))
+        self._is_ready = True
+
+    def send(self, request: TrainingRequest) -> None:
+        """Ask for a training."""
+        self.is_idle = False
+        self.trainings += 1
+        try:
+            stdin = self._process.stdin if self._process is not None else None
+            assert stdin is not None  # noqa: S101  (it said ready)
+            stdin.write(json.dumps(request.to_json()) + "\n")
+            stdin.flush()
+        except OSError:
+            raise self._died() from None
+
+    def next_event(self, ends: float, doing: str) -> Event:
+        """The next thing it says.
+
+        Raises:
+            TrainingFailed: When it died, or says nothing until `ends` (on the monotonic clock).
+        """
+        try:
+            event = self._events.get(timeout=max(0.0, ends - time.monotonic()))
+        except queue.Empty:
+            raise TrainingFailed(
+                f"the training process was stopped: it was still {doing} after its safety stop",
+                hint="raise detector.seconds, or lower detector.rows or detector.epochs",
+            ) from None
+        if event is None:
+            raise self._died()
+        return event
+
+    def kill(self) -> None:
+        """End it, and leave nothing open."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def _run(self, environ: dict[str, str]) -> None:
+        """Start the process, then pass its events on until it ends."""
+        command = [sys.executable, "-P", "-m", "models.training_process"]
         try:
             with self._log.open("wb") as log:
-                child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "models.training_process"],
+                process = subprocess.Popen(
+                    command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -123,65 +202,33 @@ class TrainingProcess:
                     encoding="utf-8",
                 )
         except OSError as error:
-            self._failure = error
-            self._started.set()
+            self._refused = error
+            self._events.put(None)
+            self._launched.set()
             return
-        self._child = child
-        self._started.set()
-        assert child.stdout is not None  # noqa: S101  (asked for above)
-        with child.stdout as lines:
+        self._process = process
+        self._launched.set()
+        assert process.stdout is not None  # noqa: S101  (asked for above)
+        with process.stdout as lines:
             for line in lines:
                 self._events.put(_event(line))
-        child.wait()
+        process.wait()
         self._events.put(None)
 
-    def _expect_ready(self) -> None:
-        event = self._next(time.monotonic() + READY_SECONDS, "starting")
-        if event.get("event") != "ready":
-            raise TrainingFailed(str(event.get("message", "the training process did not get ready")))
-
-    def _send(self, request: TrainingRequest) -> None:
-        assert self._child is not None and self._child.stdin is not None  # noqa: S101  (it said ready)
-        try:
-            self._child.stdin.write(json.dumps(request.to_json()) + "\n")
-            self._child.stdin.flush()
-        except OSError:
-            raise self._died() from None
-
-    def _next(self, ends: float, doing: str) -> dict[str, Any]:
-        if self._failure is not None:
-            raise TrainingFailed(f"the training process cannot be started: {self._failure}")
-        try:
-            event = self._events.get(timeout=max(0.0, ends - time.monotonic()))
-        except queue.Empty:
-            self.close()
-            raise TrainingFailed(
-                f"the training process was stopped: it was still {doing} after its safety stop",
-                hint="raise detector.seconds, or lower detector.rows or detector.epochs",
-            ) from None
-        if event is None:
-            self._events.put(None)
-            raise self._died()
-        return event
-
     def _died(self) -> TrainingFailed:
-        code = self._child.wait() if self._child is not None else None
+        if self._process is None:
+            return TrainingFailed(f"the training process cannot be started: {self._refused}")
+        code = self._process.wait()
         words = self._log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip()
-        cause = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        cause = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         hint = "it may have run out of memory: lower detector.rows" if code == -9 else f"its log: {self._log}"
-        return TrainingFailed(f"the training process {cause}" + (f"; its last words: {words}" if words else ""), hint=hint)
+        said = f"; its last words: {words}" if words else ""
+        return TrainingFailed(f"the training process {cause}{said}", hint=hint)
 
 
-def _event(line: str) -> dict[str, Any]:
+def _event(line: str) -> Event:
     try:
         event = json.loads(line)
     except ValueError:
         return {}
     return event if isinstance(event, dict) else {}
-
-
-def _close_quietly(stream: Any) -> None:
-    try:
-        stream.close()
-    except OSError:
-        pass

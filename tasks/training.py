@@ -149,7 +149,7 @@ def scoring_version(night: Night) -> ChosenVersion:
         PromotionRefused: The gate refused the only version that there is.
     """
     services, name = night.services, night.dataset.name
-    registry = services.registry()
+    registry = services.registry
     champion = services.state.champion(name)
     if night.request.options.version is not None:
         return _asked(night, registry, night.request.options.version)
@@ -255,4 +255,4 @@ def settle_promotion(
             run_id=run_id,
             metrics=metrics,
         )
-    align_alias(services.registry(), services.state, dataset.name)
+    align_alias(services.registry, services.state, dataset.name)

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import SerenoError, listed
@@ -79,16 +78,22 @@ def validate(
     importing = start_import() if dataset.expectations else None
     folder = work / "validated"
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        splits = _split(dataset, ingested, compute, folder)
+    finally:
+        if importing is not None:
+            importing.join()
+    accepted = tuple(split.accepted for split in splits if split.accepted is not None)
+    outcomes = check_batch(dataset, date, accepted, ingested.rows_read, usual_rows, data_docs)
+    return _gathered(dataset, ingested, splits, outcomes)
+
+
+def _split(dataset: Dataset, ingested: Ingested, compute: Compute, folder: Path) -> tuple[PartSplit, ...]:
     staged = [(index, part.path) for index, part in enumerate(ingested.parts)]
     splits: tuple[PartSplit, ...] = tuple(compute.map(split_part, staged, dataset, folder))
     if dataset.key:
         splits = remove_repeated(splits, compute, folder)
-    splits = (*_rejected(ingested, folder), *splits)
-    accepted = tuple(split.accepted for split in splits if split.accepted is not None)
-    if importing is not None:
-        importing.join()
-    outcomes = check_batch(dataset, date, accepted, ingested.rows_read, usual_rows, data_docs)
-    return _gathered(dataset, ingested, splits, outcomes)
+    return (*_rejected(ingested, folder), *splits)
 
 
 def _rejected(ingested: Ingested, folder: Path) -> tuple[PartSplit, ...]:
@@ -139,10 +144,11 @@ def _too_many(dataset: Dataset, rows: int, bad: int, rules: dict[tuple[str, str]
     if not bad or bad <= dataset.max_quarantined * rows:
         return ()
     worst = listed(f"{column} {rule} ({count:,})" for (column, rule), count in rules.items())
-    return (
+    message = (
         f"{bad:,} of {rows:,} rows ({bad / rows:.1%}) do not meet the contract where at most "
-        f"{dataset.max_quarantined:.0%} may be quarantined: {worst}",
+        f"{dataset.max_quarantined:.0%} may be quarantined: {worst}"
     )
+    return (message,)
 
 
 def _spread(splits: Sequence[PartSplit]) -> tuple[QuarantineSample, ...]:
@@ -155,8 +161,3 @@ def _spread(splits: Sequence[PartSplit]) -> tuple[QuarantineSample, ...]:
         ranked.append((nth, place))
     chosen = sorted(place for _, place in sorted(ranked)[:MAX_SAMPLE])
     return tuple(together[place] for place in chosen)
-
-
-def table_of(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
-    """All rows of some parts; empty, with the schema, where there are none."""
-    return pa.concat_tables([schema.empty_table(), *(pq.read_table(path) for path in paths)])

@@ -43,7 +43,7 @@ def list_(invocation: Invocation, dataset: str, as_json: bool) -> int:
     from tasks.versions import list_versions
 
     with _services(invocation, dataset) as (services, found):
-        rows = list_versions(services.registry(), services.state, found.name)
+        rows = list_versions(services.registry, services.state, found.name)
     if as_json:
         show([row.as_dict() for row in rows])
     for row in () if as_json else rows:
@@ -62,7 +62,7 @@ def show_(invocation: Invocation, dataset: str, version: str, as_json: bool) -> 
     from tasks.versions import show_version
 
     with _services(invocation, dataset) as (services, found):
-        facts = show_version(services.registry(), services.state, found.name, version)
+        facts = show_version(services.registry, services.state, found.name, version)
     if as_json:
         show(facts)
         return Exit.DONE
@@ -84,7 +84,7 @@ def promote(invocation: Invocation, dataset: str, version: str, force: bool, rea
 
     with _services(invocation, dataset) as (services, found):
         promote_version(
-            services.registry(), services.state, found.name, version, reason=reason, actor=actor(), force=force
+            services.registry, services.state, found.name, version, reason=reason, actor=actor(), force=force
         )
     click.echo(f"{dataset}: version {version} is champion")
     return Exit.DONE
@@ -100,7 +100,7 @@ def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
     from tasks.night import actor
 
     with _services(invocation, dataset) as (services, found):
-        version = rollback_version(services.registry(), services.state, found.name, reason=reason, actor=actor())
+        version = rollback_version(services.registry, services.state, found.name, reason=reason, actor=actor())
     click.echo(f"{dataset}: version {version} is champion again")
     return Exit.DONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 def one_night(invocation: Invocation, name: str, night: Date, options: NightOptions) -> NightResult:
     """Do one night, or say at once that it is done or that nothing arrived; the server is started only when needed."""
     from infra.runtime.project import quiet_environment
-    from tasks.night import NightRequest, settled
+    from schemas.results import NightResult
+    from tasks.night import NightRequest, look_at
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
     dataset = invocation.dataset(project, name)
     quiet_environment(project)
     with open_services(project, resolved.settings) as services:
-        result = settled(services, NightRequest(dataset, night, options))
-    if result is not None:
-        return result
+        found = look_at(services, NightRequest(dataset, night, options))
+    if isinstance(found, NightResult):
+        return found
     with orchestration(invocation, project, resolved.settings, trains=options.trains) as session:
         state = _flow_for(options)(name, night, return_state=True)
         if not session.results:
@@ -96,6 +97,7 @@ def orchestration(
     told: Callable[[NightResult], None] | None = None,
 ) -> Iterator[Session]:
     """Everything that flows need around them. Slow starts overlap: server, training process, imports."""
+    from tasks.night import training_folder
     from tasks.train import TrainingProcess
 
     from infra.cli.prefect_server import begin
@@ -109,9 +111,8 @@ def orchestration(
     if not invocation.verbose:
         # Prefect prints each failed task's traceback otherwise; report, log file and exit code tell it to people.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with sigterm_exits(), begin(project, settings) as server, TrainingProcess() as trainer:
-        if trains:
-            trainer.start()
+    with sigterm_exits(), begin(project, settings) as server, ExitStack() as stack:
+        trainer = stack.enter_context(TrainingProcess(training_folder(project))) if trains else None
         from flows.session import open_session
 
         with open_session(project, settings, trainer=trainer, told=told) as session:

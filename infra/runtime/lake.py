@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from infra.runtime.lake_rows import NIGHT, rows_of_night, stored_schema
+from infra.runtime.lake_rows import NIGHT, check_columns, rows_of_night, stored_schema
 from infra.runtime.lake_scan import empty_table, scan, wanted_schema
-from infra.runtime.lake_tables import commit, open_table
+from infra.runtime.lake_tables import commit, missing_table, open_table
 from infra.runtime.nights import Night, as_night
 from schemas.errors import LakeError
 
@@ -77,8 +77,16 @@ class Lake:
             LakeError: A column that the schema does not name, a value that does not fit, or the store failed.
         """
         day = as_night(night)
-        rows = rows_of_night(data, stored_schema(schema), day)
-        return commit(self.uri(dataset, table), self._options, rows, day, run_id)
+        stored = stored_schema(schema)
+        check_columns(data, stored)
+        return commit(
+            self.uri(dataset, table),
+            self._options,
+            stored,
+            lambda columns: rows_of_night(data, columns, day),
+            day,
+            run_id,
+        )
 
     def version(self, dataset: str, table: str) -> int | None:
         """Return the newest version of a table, None where there is no table."""
@@ -149,9 +157,10 @@ class Lake:
         A table that does not exist reads as no rows of `schema` (of no columns, where none is given).
         """
         opened = self._open(dataset, table, None)
+        if opened is None and not (isinstance(nights, Mapping) and nights) and version is None:
+            return empty_table(schema, columns)
         if opened is None:
-            names = list(columns) if columns is not None else None
-            return empty_table(schema, names)
+            raise missing_table(self.uri(dataset, table))
         wanted = wanted_schema(opened, columns, schema)
         batches = list(self.batches(dataset, table, nights, version, wanted.names, schema=wanted))
         return pa.Table.from_batches(batches, schema=wanted)

@@ -34,25 +34,31 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*fields, pa.field(NIGHT, pa.date32())])
 
 
+def check_columns(data: pa.Table | Sequence[Path], schema: pa.Schema) -> None:
+    """Refuse, before anything is written, a file that is no Parquet and a column that the schema does not name.
+
+    Raises:
+        LakeError: As said.
+    """
+    if isinstance(data, pa.Table):
+        _refuse_unknown(data.schema, schema, "the rows")
+    else:
+        for path in data:
+            _refuse_unknown(_schema_of(path), schema, path.name)
+
+
 def rows_of_night(data: pa.Table | Sequence[Path], schema: pa.Schema, night: date) -> Rows:
     """Return the rows as a stream of batches of one schema.
 
     Args:
         data: A table, or Parquet files in their order.
-        schema: From `stored_schema`.
+        schema: The table's columns, `night` among them; what the data lacks is null.
         night: The value of `night` in each row.
 
     Raises:
-        LakeError: A column is unknown to the schema or a file cannot be read; a value that does not fit its type
-            breaks the stream off later.
+        LakeError: While the stream is read: a file cannot be read, or a value does not fit its type.
     """
-    if isinstance(data, pa.Table):
-        _refuse_unknown(data.schema, schema, "the rows")
-        batches = iter(data.to_batches(max_chunksize=READ_ROWS))
-    else:
-        for path in data:
-            _refuse_unknown(_schema_of(path), schema, path.name)
-        batches = _batches_of(data)
+    batches = iter(data.to_batches(max_chunksize=READ_ROWS)) if isinstance(data, pa.Table) else _batches_of(data)
     failures: list[LakeError] = []
     stamped = _stamped_all(batches, schema, night, failures)
     return Rows(pa.RecordBatchReader.from_batches(schema, stamped), failures)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from infra.runtime.lake_rows import NIGHT, Rows
-from schemas.errors import LakeError
+from schemas.errors import LakeError, listed
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -42,10 +42,7 @@ def open_table(uri: str, options: Mapping[str, str], version: int | None) -> Del
     except TableNotFoundError:
         if version is None:
             return None
-        raise LakeError(
-            f"There is no table at {uri}, but version {version} of it is pinned.",
-            hint="Restore the lake beside this state database, or run the nights again with --force.",
-        ) from None
+        raise missing_table(uri) from None
     except (DeltaError, OSError) as error:
         at = "" if version is None else f" at version {version}"
         raise LakeError(
@@ -56,32 +53,74 @@ def open_table(uri: str, options: Mapping[str, str], version: int | None) -> Del
     return opened
 
 
-def commit(uri: str, options: Mapping[str, str], rows: Rows, night: date, run_id: str | None) -> int:
+def missing_table(uri: str) -> LakeError:
+    """Return the error for a table whose version is pinned, but which is not there."""
+    return LakeError(
+        f"There is no table at {uri}, but the state database pins a version of it.",
+        hint="Restore the lake beside this state database, or run the nights again with --force.",
+    )
+
+
+def commit(
+    uri: str,
+    options: Mapping[str, str],
+    schema: pa.Schema,
+    rows: Callable[[pa.Schema], Rows],
+    night: date,
+    run_id: str | None,
+) -> int:
     """Replace one night by the rows in one commit and return the version.
 
+    Args:
+        uri: The table's address; made where there is none.
+        options: For the object store.
+        schema: The columns that the table must have; those that it lacks are added.
+        rows: Gives the rows, afresh for each try, in the columns that the table has.
+        night: The night that is replaced.
+        run_id: Stands in the commit's own metadata.
+
     Raises:
-        LakeError: The store failed, or a value did not fit.
+        LakeError: The store failed, a column changed its type, or a value did not fit.
     """
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(_TRIES):
+        table = _open_or_create(uri, options, schema)
+        _add_columns(table, schema)
+        stream = rows(pa.schema(table.schema().to_arrow()))
+        try:
+            return _overwrite(table, stream, night, run_id)
+        except CommitFailedError as error:
+            # Another night's run added a column between our look and our commit.
+            if attempt == _TRIES - 1:
+                raise _not_written(uri, night, _first_line(error)) from error
+            _wait(attempt)
+        except Exception as error:  # deltalake raises bare Exception for what its engine says
+            why = stream.failures[0].message if stream.failures else _first_line(error)
+            raise _not_written(uri, night, why) from error
+    raise AssertionError
+
+
+def _overwrite(table: DeltaTable, rows: Rows, night: date, run_id: str | None) -> int:
     from deltalake import CommitProperties, write_deltalake
 
-    told = CommitProperties(custom_metadata={"sereno_night": night.isoformat(), "sereno_run": run_id or ""})
-    table = _open_or_create(uri, options, rows.reader.schema)
-    try:
-        write_deltalake(
-            table,
-            rows.reader,
-            mode="overwrite",
-            predicate=f"{NIGHT} = '{night.isoformat()}'",
-            schema_mode="merge",
-            commit_properties=told,
-        )
-    except Exception as error:  # deltalake raises bare Exception for what its engine says
-        why = rows.failures[0].message if rows.failures else _first_line(error)
-        raise LakeError(
-            f"{uri}: the night {night} was not written, what was there stays: {why}",
-            hint="Check the lake's disk, address and credentials, then run the night again.",
-        ) from error
+    write_deltalake(
+        table,
+        rows.reader,
+        mode="overwrite",
+        predicate=f"{NIGHT} = '{night.isoformat()}'",
+        commit_properties=CommitProperties(
+            custom_metadata={"sereno_night": night.isoformat(), "sereno_run": run_id or ""}
+        ),
+    )
     return int(table.version())
+
+
+def _not_written(uri: str, night: date, why: str) -> LakeError:
+    return LakeError(
+        f"{uri}: the night {night} was not written, what was there stays: {why}",
+        hint="Check the lake's disk, address and credentials, then run the night again.",
+    )
 
 
 def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> DeltaTable:
@@ -100,12 +139,48 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
                 configuration=_CONFIGURATION,
                 storage_options=dict(options),
             )
-        except Exception as error:
+        except Exception as error:  # as above
             # Another run may have created it between our look and our write.
-            if attempt == _TRIES - 1:
+            if attempt == _TRIES - 1 or "Duplicate field name" in str(error):
                 raise LakeError(f"{uri} cannot be created: {_first_line(error)}") from error
-            time.sleep(0.05 * (1 + random.random()) * (attempt + 1))  # noqa: S311 -- spreads retries, guards nothing
+            _wait(attempt)
     raise AssertionError
+
+
+def _add_columns(table: DeltaTable, schema: pa.Schema) -> None:
+    from deltalake import Schema
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(_TRIES):
+        stored = pa.schema(table.schema().to_arrow())
+        _refuse_other_types(table, stored, schema)
+        new = [field for field in schema if field.name not in stored.names]
+        if not new:
+            return
+        try:
+            table.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
+        except CommitFailedError:
+            _wait(attempt)
+        except Exception as error:  # as above
+            raise LakeError(f"{table.table_uri}: new columns cannot be added: {_first_line(error)}") from error
+        table.update_incremental()
+
+
+def _refuse_other_types(table: DeltaTable, stored: pa.Schema, schema: pa.Schema) -> None:
+    changed = [
+        f"{field.name!r} is {stored.field(field.name).type} there, {field.type} now"
+        for field in schema
+        if field.name in stored.names and stored.field(field.name).type != field.type
+    ]
+    if changed:
+        raise LakeError(
+            f"{table.table_uri}: columns changed their type: {listed(changed)}.",
+            hint="Keep the type, give the column another name (source.rename), or begin a dataset of another name.",
+        )
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(0.05 * (1 + random.random()) * (attempt + 1))  # noqa: S311 -- spreads retries, guards nothing
 
 
 def _refuse_newer(opened: DeltaTable, uri: str) -> None:

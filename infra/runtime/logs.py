@@ -120,11 +120,13 @@ def set_up_logging(
     handler.set_name("sereno")
     handler.setFormatter(JsonLines() if (not to.isatty() if as_json is None else as_json) else Words())
     handler.addFilter(masking)
+    # On the handler, not the root: a library's logger has a level of its own, and a run's log file wants more.
+    handler.setLevel(level)
     root = logging.getLogger()
     for old in [old for old in root.handlers if old.get_name() == "sereno"]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(min(level, logging.INFO))
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     return masking

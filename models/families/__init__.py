@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
-from schemas.dataset import nearest
 from schemas.detector import DetectorSettings
 from schemas.errors import ConfigError, listed
+from schemas.yaml_source import nearest
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,7 @@ def family(name: str) -> Family:
     """
     known = names()
     if name not in known:
-        raise ConfigError(f"there is no autoencoder family {name!r}{nearest(name, known)}", hint=f"known: {listed(known)}")
+        raise ConfigError(
+            f"there is no autoencoder family {name!r}{nearest(name, known)}", hint=f"known: {listed(known)}"
+        )
     return _FAMILIES[name]

@@ -16,7 +16,9 @@ from models.registry import Registry
 from schemas.errors import BundleError, SerenoError, UsageError
 from schemas.results import TrainingSummary
 
-SUMMARY = TrainingSummary(rows_fit=80, rows_calibrate=10, nights=("2026-09-01",), epochs=2, loss=(0.5, 0.25), held_out_loss=(0.6, 0.3))
+SUMMARY = TrainingSummary(
+    rows_fit=80, rows_calibrate=10, nights=("2026-09-01",), epochs=2, loss=(0.5, 0.25), held_out_loss=(0.6, 0.3)
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +50,19 @@ def make_bundle(folder, text="one"):
 
 
 def register(registry, bundle, *, night="2026-09-02", name="flows"):
-    return registry.register(name, *bundle, SUMMARY, {"threshold": 3.5}, {"night": night}, {"family": "dense", "seed": 7})
+    return registry.register(
+        name, *bundle, SUMMARY, {"threshold": 3.5}, {"night": night}, {"family": "dense", "seed": 7}
+    )
 
 
 def test_the_same_bundle_twice_is_one_version(registry, tmp_path):
     bundle = make_bundle(tmp_path / "one")
     assert register(registry, bundle) == register(registry, bundle, night="2026-09-03") == "1"
     assert register(registry, make_bundle(tmp_path / "two", "two")) == "2"
-    assert [(v.version, v.tags["night"]) for v in registry.versions("flows")] == [("1", "2026-09-02"), ("2", "2026-09-02")]
+    assert [(v.version, v.tags["night"]) for v in registry.versions("flows")] == [
+        ("1", "2026-09-02"),
+        ("2", "2026-09-02"),
+    ]
 
 
 def test_a_version_keeps_losses_facts_and_settings_of_its_training(registry, tmp_path):
@@ -173,12 +180,14 @@ from pathlib import Path
 from models.registry import Registry
 from schemas.results import TrainingSummary
 registry = Registry("sqlite:///{tmp_path}/state/mlflow.db", Path("{tmp_path}/state/artifacts"))
-registry.register("flows", Path("{tmp_path}/one"), "{'a' * 64}", TrainingSummary(loss=(1.0,)), {{}}, {{}})
+registry.register("flows", Path("{tmp_path}/one"), "{"a" * 64}", TrainingSummary(loss=(1.0,)), {{}}, {{}})
 registry.set_champion("flows", "1")
 registry.versions("flows")
 """
     before = set(tmp_path.iterdir())
-    done = subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("", "")
     assert set(tmp_path.iterdir()) - before == {tmp_path / "state"}
     assert not list((tmp_path / "state").rglob("uv.lock"))

@@ -1,4 +1,4 @@
-"""The simulated week: what is written, what is spoilt, and that it asks for a detector that sees how columns hang together."""
+"""The simulated week: what is written, what is spoilt, and that finding the attacks needs more than single columns."""
 
 import gzip
 import json
@@ -39,7 +39,9 @@ def accepted(path) -> pd.DataFrame:
 
 
 def nights_before(week, night) -> pd.DataFrame:
-    return pd.concat([accepted(path) for day, path in week.files.items() if day < night and day != week.blocked])
+    return pd.concat(
+        [accepted(path) for day, path in week.files.items() if day < night and day != week.blocked], ignore_index=True
+    )
 
 
 def planted_rows(week, *, inside: bool) -> pd.DataFrame:
@@ -58,11 +60,13 @@ def alerts_of(week, ranking) -> dict[date, list[str]]:
 
 
 def neighbour_distance(history: pd.DataFrame, night: pd.DataFrame) -> np.ndarray:
-    """Score rows by the squared distance to their third nearest row of the past: a plain stand-in that sees dependence."""
+    """Score rows by the squared distance to their third nearest row of the past, which sees dependence."""
     both = pd.concat([history, night])
     numbers = np.log1p(both[[name for name in NUMBERS if name != "rtt_ms"]].to_numpy(dtype=float))
     past = numbers[: len(history)]
-    columns = np.hstack([(numbers - past.mean(0)) / past.std(0), pd.get_dummies(both[CATEGORIES]).to_numpy(dtype=float)])
+    columns = np.hstack(
+        [(numbers - past.mean(0)) / past.std(0), pd.get_dummies(both[CATEGORIES]).to_numpy(dtype=float)]
+    )
     old, new = columns[: len(history)], columns[len(history) :]
     squared = (new**2).sum(1)[:, None] + (old**2).sum(1) - 2 * new @ old.T
     return np.partition(squared, 3, axis=1)[:, 3]
@@ -75,9 +79,9 @@ def test_a_week_holds_one_file_a_night_under_its_date(week):
     assert max(rows) < 2700
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(week, tmp_path):
-    again = simulate_week(tmp_path / "again" / "flows")
-    other = simulate_week(tmp_path / "other" / "flows", seed=8)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
+    week, again = (simulate_week(tmp_path / name / "flows", nights=5, rows_per_night=500) for name in "ab")
+    other = simulate_week(tmp_path / "other" / "flows", nights=5, rows_per_night=500, seed=8)
     for night, path in week.files.items():
         assert again.files[night].read_bytes() == path.read_bytes()
         assert other.files[night].read_bytes() != path.read_bytes()
@@ -85,15 +89,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(week, tmp_
 
 
 def test_a_night_does_not_depend_on_how_many_nights_follow(week, tmp_path):
-    longer = simulate_week(tmp_path / "flows", nights=9)
+    shorter = simulate_week(tmp_path / "flows", nights=5)
     first = min(week.files)
-    assert longer.files[first].read_bytes() == week.files[first].read_bytes()
+    assert shorter.files[first].read_bytes() == week.files[first].read_bytes()
 
 
 def test_a_week_is_made_in_a_moment(tmp_path):
     started = time.process_time()
     simulate_week(tmp_path / "flows")
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 4
 
 
 @pytest.mark.parametrize("wrong", [{"nights": 4}, {"rows_per_night": 100}], ids=["too few nights", "too few rows"])
@@ -151,13 +155,13 @@ def test_starts_increase_within_the_night_and_carry_their_zone(week):
 def test_volume_and_services_follow_the_hour_of_the_day(week):
     usual = nights_before(week, date(2026, 3, 5))
     hour = usual["start_time"].str[11:13].astype(int)
-    assert ((hour >= 9) & (hour < 17)).sum() > 3 * (hour < 8).sum()
-    assert usual.loc[usual["service"] == "rsync"].assign(hour=hour)["hour"].median() < 5
+    assert ((hour >= 9) & (hour < 17)).sum() > 2 * (hour < 8).sum()
+    assert hour[usual["service"] == "rsync"].median() < 5 < hour[usual["service"] == "https"].median()
 
 
 def test_columns_that_a_detector_should_leave_out_are_there(week):
     usual = nights_before(week, date(2026, 3, 5))
-    assert usual["collector"].nunique() == 1
+    assert set(usual["collector"]) == {"edge-1"}
     assert usual["community_id"].is_unique
     assert usual["remark"].nunique() > 0.9 * len(usual)
     assert 200 < usual["dst_host"].nunique() < 1000

@@ -80,7 +80,7 @@ def test_pinned_reader_does_not_see_what_came_later(lake: Lake) -> None:
     assert lake.nights("flows", "accepted", first) == [FIRST]
 
 
-def test_files_are_streamed_in_order_and_cast(lake: Lake, tmp_path: Path) -> None:
+def test_files_are_streamed_and_cast(lake: Lake, tmp_path: Path) -> None:
     paths = []
     for part in range(3):
         path = tmp_path / f"part-{part}.parquet"
@@ -89,7 +89,7 @@ def test_files_are_streamed_in_order_and_cast(lake: Lake, tmp_path: Path) -> Non
         paths.append(path)
     lake.replace_night("flows", "accepted", FIRST, paths, SCHEMA)
     back = lake.read("flows", "accepted")
-    assert back["id"].to_pylist() == list(range(30))
+    assert ids_of(back) == list(range(30))
     assert back["value"].null_count == 30
 
 
@@ -154,6 +154,18 @@ def test_column_that_the_schema_does_not_name_is_refused(lake: Lake, tmp_path: P
         lake.replace_night("flows", "accepted", FIRST, [tmp_path / "part.parquet"], SCHEMA)
 
 
+def test_changed_type_is_refused_with_a_way_out(lake: Lake) -> None:
+    lake.replace_night("flows", "accepted", FIRST, rows([1]), SCHEMA)
+    with pytest.raises(LakeError, match="'id' is int64 there, string now") as caught:
+        lake.replace_night("flows", "accepted", SECOND, pa.table({"id": ["a"]}), pa.schema([("id", pa.string())]))
+    assert "rename" in (caught.value.hint or "")
+
+
+def test_columns_that_differ_by_case_alone_are_refused(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="Duplicate field name"):
+        lake.replace_night("flows", "accepted", FIRST, [], pa.schema([("a", pa.int64()), ("A", pa.int64())]))
+
+
 def test_missing_and_damaged_part_files_commit_nothing(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but not really")
     for path in (tmp_path / "absent.parquet", tmp_path / "bad.parquet"):
@@ -166,7 +178,7 @@ def test_version_that_is_not_there_says_what_to_do(lake: Lake) -> None:
     lake.replace_night("flows", "accepted", FIRST, rows([1]), SCHEMA)
     with pytest.raises(LakeError, match="at version 99"):
         lake.read("flows", "accepted", {FIRST: 99})
-    with pytest.raises(LakeError, match="version 3 of it is pinned"):
+    with pytest.raises(LakeError, match="pins a version of it"):
         lake.read("flows", "scores", {FIRST: 3})
 
 
@@ -207,10 +219,12 @@ def test_nights_written_at_once_are_all_there(lake: Lake) -> None:
 
     def write(position: int) -> None:
         try:
-            lake.replace_night("flows", "accepted", nights[position], rows([position]), SCHEMA)
+            schema = SCHEMA.append(pa.field(f"added_{position % 3}", pa.string()))
+            lake.replace_night("flows", "accepted", nights[position], rows([position]), schema)
         except BaseException as error:  # noqa: BLE001 -- shown by the assertion
             failures.append(error)
 
+    # The nights also add columns, each its own: a commit between another's look and its commit.
     threads = [threading.Thread(target=write, args=(position,)) for position in range(len(nights))]
     for thread in threads:
         thread.start()
