@@ -31,7 +31,7 @@ from tasks.training import settle_training, training_window
 
 if TYPE_CHECKING:
     from flows.session import Session
-    from infra.runtime.cluster import Compute
+    from infra.runtime.compute import Compute
     from tasks.training import TrainingDecision
 
 logger = logging.getLogger("sereno.night")
@@ -40,7 +40,7 @@ logger = logging.getLogger("sereno.night")
 class Stage(Protocol):
     """A Prefect task that does one stage."""
 
-    def __call__(self, work: AtWork) -> Any:
+    def __call__(self, work: AtWork, /) -> Any:
         """Do the stage."""
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.nightly import nightly
@@ -23,7 +24,7 @@ def backfill(
     seed: int | None = None,
     force: bool = False,
     project: str | None = None,
-) -> Any:
+) -> State[Any]:
     """Do each night of a range; a night that fails does not stop the next ones.
 
     Args:

@@ -6,6 +6,7 @@ from datetime import date as Date
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows import stages
 from flows.at_work import do_night
@@ -23,7 +24,7 @@ def nightly(
     force: bool = False,
     accept: bool = False,
     project: str | None = None,
-) -> Any:
+) -> State[Any]:
     """Do one night of a dataset.
 
     Args:

@@ -6,6 +6,7 @@ from datetime import date as Date
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows import stages
 from flows.at_work import do_night
@@ -15,7 +16,7 @@ from tasks.night import NightOptions
 
 
 @flow(name="scoring", flow_run_name="{dataset} {date}", persist_result=False)
-def scoring(dataset: str, date: Date, version: str | None = None, project: str | None = None) -> Any:
+def scoring(dataset: str, date: Date, version: str | None = None, project: str | None = None) -> State[Any]:
     """Score the accepted rows of one night.
 
     Args:

@@ -12,15 +12,14 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.train import TrainingProcess
-
 from infra.runtime.progress import Progress
 from infra.runtime.project import Project, find_project
-from tasks.night import session_folder, training_folder
+from infra.runtime.work import session_folder
 from tasks.services import Services, open_services
+from tasks.train import TrainingProcess
 
 if TYPE_CHECKING:
-    from infra.runtime.cluster import Compute
+    from infra.runtime.compute import Compute
     from schemas.results import NightResult
     from schemas.settings import Settings
 
@@ -32,7 +31,8 @@ class Session:
 
     Args:
         services: The stores.
-        trainer: The training process; started when it is first needed, if not before.
+        folder: Scratch folder of the session, for what outlives one night.
+        trainer: The training process; started when it is first needed, where none is given.
         told: Called with each night's result as it ends.
         stack: Closes what is opened later.
     """
@@ -40,6 +40,7 @@ class Session:
     def __init__(
         self,
         services: Services,
+        folder: Path,
         trainer: TrainingProcess | None,
         stack: ExitStack,
         told: Callable[[NightResult], None] | None = None,
@@ -49,6 +50,7 @@ class Session:
         self.progress = Progress()
         self._told = told
         self._stack = stack
+        self._folder = folder
         self._trainer = trainer
         self._compute: Compute | None = None
 
@@ -62,8 +64,7 @@ class Session:
             from infra.runtime.cluster import open_cluster
 
             settings = self.services.settings.cluster
-            folder = session_folder(self.services.project)
-            opened = open_cluster(settings, folder, bytes_hint=size_hint)
+            opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
             self._compute = self._stack.enter_context(opened)
         return self._compute
 
@@ -71,8 +72,7 @@ class Session:
     def trainer(self) -> TrainingProcess:
         """The training process; starting it begins TensorFlow's import."""
         if self._trainer is None:
-            process = TrainingProcess(training_folder(self.services.project))
-            self._trainer = self._stack.enter_context(process)
+            self._trainer = self._stack.enter_context(TrainingProcess(self._folder))
         return self._trainer
 
     def tell(self, result: NightResult) -> None:
@@ -88,13 +88,15 @@ def open_session(
     project: Project,
     settings: Settings,
     *,
+    folder: Path | None = None,
     trainer: TrainingProcess | None = None,
     told: Callable[[NightResult], None] | None = None,
 ) -> Iterator[Session]:
     """Open a session for the flows that run within the block."""
     with ExitStack() as stack:
         services = stack.enter_context(open_services(project, settings))
-        session = Session(services, trainer, stack, told)
+        scratch = folder or stack.enter_context(session_folder(project))
+        session = Session(services, scratch, trainer, stack, told)
         token = _current.set(session)
         try:
             yield session

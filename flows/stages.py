@@ -14,7 +14,7 @@ from schemas.errors import SerenoError
 from tasks import stages as do
 from tasks.conclude import write_night_report
 
-RETRY_SECONDS = (2, 10)
+RETRY_SECONDS: list[float] = [2.0, 10.0]
 
 
 def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -37,17 +37,17 @@ def stage(name: str, *, repeatable: bool = True) -> Callable[[Callable[[AtWork],
                 function(work)
 
         run_stage.__name__, run_stage.__doc__ = name, function.__doc__
-        return task(
-            run_stage,
+        as_task = task(
             name=name,
             task_run_name=name,
             tags=[f"stage:{name}"],
             retries=len(RETRY_SECONDS) if repeatable else 0,
-            retry_delay_seconds=list(RETRY_SECONDS) if repeatable else 0,
+            retry_delay_seconds=RETRY_SECONDS,
             retry_condition_fn=_worth_a_retry,
             cache_policy=NO_CACHE,
             persist_result=False,
         )
+        return as_task(run_stage)
 
     return decorate
 

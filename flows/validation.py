@@ -6,6 +6,7 @@ from datetime import date as Date
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows import stages
 from flows.at_work import do_night
@@ -15,7 +16,9 @@ from tasks.night import NightOptions
 
 
 @flow(name="validation", flow_run_name="{dataset} {date}", persist_result=False)
-def validation(dataset: str, date: Date, force: bool = False, accept: bool = False, project: str | None = None) -> Any:
+def validation(
+    dataset: str, date: Date, force: bool = False, accept: bool = False, project: str | None = None
+) -> State[Any]:
     """Ingest and validate one night of a dataset; arguments as for `nightly`."""
     options = NightOptions(force=force, accept=accept, only_validate=True)
     with session_in_use(project) as session:

@@ -58,8 +58,9 @@ def fit_score_map(
         starts: Where each column's numbers start, [columns].
     """
     residuals = rows.astype(np.float64) - reconstructed.astype(np.float64)
-    variance: Matrix = np.maximum((residuals * residuals).mean(axis=0), FLOOR)
-    return ScoreMap(tuple((weights / variance).tolist()), tuple(int(start) for start in starts))
+    squares: Matrix = residuals * residuals
+    factors = weights / np.maximum(squares.sum(axis=0) / len(squares), FLOOR)
+    return ScoreMap(tuple(factors.tolist()), tuple(int(start) for start in starts))
 
 
 def scores_of(parts: Matrix) -> Matrix:

@@ -6,13 +6,17 @@ about type hints of its own, and takes along a `uv.lock` that happens to lie in 
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from schemas.errors import BundleError
 
 LOADER_MODULE = "models.pyfunc"
 DATA = "data"
@@ -50,6 +54,20 @@ def write_model_folder(folder: Path, bundle: Path, bundle_hash: str, *, run_id: 
     }
     (folder / "MLmodel").write_text(yaml.safe_dump(facts), encoding="utf-8")
     _write_environment(folder)
+
+
+def settings_of(bundle: Path) -> dict[str, Any]:
+    """Return the settings that a bundle's `detector.json` names: family, seed, threshold, the detector's own.
+
+    Raises:
+        BundleError: It is not there, or no JSON.
+    """
+    try:
+        detector = json.loads((bundle / "detector.json").read_bytes())
+        own = {name: detector[name] for name in ("family", "seed", "threshold") if name in detector}
+        return {**detector.get("settings", {}), **own}
+    except (OSError, ValueError, AttributeError) as error:
+        raise BundleError(f"{bundle}: detector.json cannot be read: {error}") from None
 
 
 def bundle_folder(model_folder: Path) -> Path:

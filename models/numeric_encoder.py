@@ -13,13 +13,14 @@ import pandas as pd
 from models.encoders import MISSING, Matrix, Texts, as_numbers, as_texts, named
 from schemas.features import ColumnType, Feature, FeatureKind
 
-BOUND = 10.0
+BOUND = 5.0
 KNOTS = 201
 HEAVY_TAIL = 4.0
+LARGEST = 1e150  # its square is still finite
 
 
 def soft_bound(scaled: Matrix) -> Matrix:
-    """Leave -10..10 as it is and grow like a logarithm beyond, so that an extreme value still exceeds a large one."""
+    """Leave -5..5 as it is and grow like a logarithm beyond, so that an extreme value still exceeds a large one."""
     size = np.abs(scaled)
     beyond = BOUND + np.log1p(np.maximum(size - BOUND, 0.0))
     bounded: Matrix = np.where(size > BOUND, np.sign(scaled) * beyond, scaled)
@@ -143,7 +144,7 @@ def _to_deviate(numbers: Matrix, knots: Matrix) -> Matrix:
 
 def is_heavy_tailed(numbers: Sequence[float] | Matrix) -> bool:
     """Whether the far quantiles lie much further out than a normal's would, on the wider side."""
-    numbers = np.asarray(numbers, dtype=np.float64)
+    numbers = np.clip(np.asarray(numbers, dtype=np.float64), -LARGEST, LARGEST)
     if len(numbers) == 0:
         return False
     low, q25, q50, q75, high = np.quantile(numbers, [0.005, 0.25, 0.5, 0.75, 0.995])
@@ -169,6 +170,7 @@ def fit_numeric(feature: Feature, values: pd.Series[Any], *, indicator: bool) ->
 
 
 def _location(mapped: Matrix) -> tuple[float, float]:
+    mapped = np.clip(mapped, -LARGEST, LARGEST)
     center, scale = float(np.mean(mapped)), float(np.std(mapped))
     if scale <= 1e-9 * max(1.0, abs(center)):
         scale = max(abs(center) * 0.1, 1.0)

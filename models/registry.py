@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.mlflow_model import bundle_folder, write_model_folder
+from models.mlflow_model import bundle_folder, settings_of, write_model_folder
 from models.mlflow_runs import close_leftovers, log_training, runs_of
 from models.mlflow_store import connect, ensure_registered, experiment_of, file_path, first_line, told
 from schemas.errors import BundleError, SerenoError, UsageError
@@ -104,7 +104,7 @@ class Registry:
             summary: The training, whose losses become metrics epoch by epoch.
             metrics: More numbers of this version.
             tags: More words, for example the night.
-            params: Settings of the training.
+            params: More settings than the bundle itself names.
 
         Returns:
             The version's number, as text.
@@ -123,10 +123,9 @@ class Registry:
             close_leftovers(client, experiment, HASH_TAG, bundle_hash)
             nights = ",".join(summary.nights)[-_TAG_LETTERS:]
             labels = {"dataset": name, HASH_TAG: bundle_hash, NIGHTS_TAG: nights, **tags}
-            run_id = client.create_run(
-                experiment, tags=labels, run_name=f"{name} {max(summary.nights, default='')}".strip()
-            ).info.run_id
-            log_training(client, run_id, summary, metrics, params or {})
+            title = f"{name} {max(summary.nights, default='')}".strip()
+            run_id = client.create_run(experiment, tags=labels, run_name=title).info.run_id
+            log_training(client, run_id, summary, metrics, {**settings_of(bundle), **(params or {})})
             version = self._log_model(client, name, experiment, run_id, bundle, labels)
             client.set_terminated(run_id)
         return version

@@ -45,7 +45,7 @@ class CyclicEncoder:
         seconds = (local.dt.hour * 3600 + local.dt.minute * 60 + local.dt.second).to_numpy(dtype=np.float64)
         circles = [_circle(seconds / DAY)]
         if self.weekly:
-            circles.append(_circle((local.dt.dayofweek.to_numpy(dtype=np.float64) * DAY + seconds) / WEEK))
+            circles.append(_circle((local.dt.day_of_week.to_numpy(dtype=np.float64) * DAY + seconds) / WEEK))
         encoded = np.where(missing[:, None], 0.0, np.column_stack(circles))
         return np.column_stack([encoded, missing]) if self.indicator else encoded
 

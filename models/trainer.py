@@ -33,7 +33,7 @@ class Budget:
         patience: Epochs without a better held-out loss before it stops.
         batch_size: Rows in one gradient step.
         learning_rate: First step size of Adam; it falls along a cosine to a twentieth at the last epoch.
-        trim: Share of the fit rows, those that fit worst, left out after the warm-up.
+        trim: Share of the fit rows, those that fit worst, whose pull is bounded after the warm-up.
         seconds: Safety stop.
     """
 
@@ -46,7 +46,7 @@ class Budget:
 
     @property
     def warm_up(self) -> int:
-        """Epochs before the tail is trimmed, and between two trimmings."""
+        """Epochs before the tail is trimmed, and between two looks at it."""
         return max(3, self.epochs // 8)
 
 
@@ -58,7 +58,7 @@ class Curve:
         loss: Mean loss of each epoch over the fit rows, with noise.
         held_out: Mean loss of each epoch over the held-out rows less their worst `trim` share, without noise.
         best: The epoch whose weights were kept, from 0.
-        trimmed: Fit rows left out at the end.
+        trimmed: Fit rows whose pull was bounded at the end.
     """
 
     loss: tuple[float, ...]
@@ -84,15 +84,14 @@ def train(model: Any, loss: Any, fit: Rows, stop: Rows, budget: Budget, *, seed:
     """
     program = _Program(model, loss, fit, budget)
     order = np.random.default_rng(seed)
-    kept = np.arange(len(fit))
     losses: list[float] = []
     held_out: list[float] = []
     best, best_weights = 0, model.get_weights()
     started = time.monotonic()
     for epoch in range(budget.epochs):
         if epoch and epoch % budget.warm_up == 0 and budget.trim > 0:
-            kept = _without_tail(program.row_losses(fit), budget.trim)
-        losses.append(program.epoch(order.permutation(kept), epoch))
+            program.weigh(_bounded_pull(program.row_losses(fit), budget.trim))
+        losses.append(program.epoch(order.permutation(len(fit)), epoch))
         held_out.append(_trimmed_mean(program.row_losses(stop), budget.trim))
         _check(losses[-1], held_out[-1], epoch, time.monotonic() - started, budget)
         progress(epoch + 1, losses[-1], held_out[-1])
@@ -101,7 +100,7 @@ def train(model: Any, loss: Any, fit: Rows, stop: Rows, budget: Budget, *, seed:
         elif epoch - best >= budget.patience:
             break
     model.set_weights(best_weights)
-    return Curve(tuple(losses), tuple(held_out), best, len(fit) - len(kept))
+    return Curve(tuple(losses), tuple(held_out), best, program.trimmed)
 
 
 class _Program:
@@ -115,8 +114,8 @@ class _Program:
         self.budget = budget
         self.optimizer = keras.optimizers.Adam(budget.learning_rate)
         self.optimizer.build(model.trainable_variables)
-        self.rows = tf.constant(fit)
-        rows, optimizer, batch = self.rows, self.optimizer, self.batch
+        self._weights = tf.Variable(tf.ones(len(fit)), trainable=False)
+        rows, weights, optimizer, batch = tf.constant(fit), self._weights, self.optimizer, self.batch
         width = fit.shape[1]
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])  # type: ignore[untyped-decorator]
@@ -124,10 +123,11 @@ class _Program:
             steps = tf.shape(order)[0] // batch
             total = tf.constant(0.0)
             for step in tf.range(steps):
-                x = tf.gather(rows, order[step * batch : (step + 1) * batch])
+                at = order[step * batch : (step + 1) * batch]
+                x = tf.gather(rows, at)
                 x = tf.ensure_shape(x, [None, width])
                 with tf.GradientTape() as tape:
-                    value = tf.reduce_mean(loss(x, model(x, training=True)))
+                    value = tf.reduce_mean(tf.gather(weights, at) * loss(x, model(x, training=True)))
                     if model.losses:
                         value += tf.add_n(model.losses)
                 optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
@@ -146,9 +146,29 @@ class _Program:
         self.optimizer.learning_rate = self.budget.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * (1 + turn) / 2)
         return float(self._epoch(order.astype(np.int32)))
 
+    def weigh(self, weights: np.ndarray[Any, Any]) -> None:
+        """Set how much each fit row counts, float32 [rows]."""
+        self._weights.assign(weights)
+
+    @property
+    def trimmed(self) -> int:
+        """How many fit rows count less than fully."""
+        return int(np.sum(self._weights.numpy() < 1))
+
     def row_losses(self, rows: Rows) -> np.ndarray[Any, Any]:
         """Loss of each row without noise, [rows]."""
         return np.concatenate([self._row_losses(rows[at : at + CHUNK]).numpy() for at in range(0, len(rows), CHUNK)])
+
+
+def _bounded_pull(losses: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    """Weights [rows] that give none of the worst-fitting share more pull than the row at its edge has.
+
+    Rows are not dropped: among those that fit worst are the rare but usual ones, and a network that never saw them
+    takes them for anomalies.
+    """
+    edge = np.sort(losses)[len(losses) - 1 - int(len(losses) * share)]
+    weights: np.ndarray[Any, Any] = np.minimum(1.0, max(edge, 1e-30) / np.maximum(losses, 1e-30))
+    return weights.astype(np.float32)
 
 
 def _without_tail(losses: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:

@@ -29,7 +29,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Serve training requests until the input ends; a failure that nobody foresaw ends the process with 1."""
+    """Serve training requests until the input ends."""
     out = _own_stdout()
     say = _speaker(out)
     _die_with_parent()
@@ -38,12 +38,12 @@ def main() -> int:
         with _silent_stderr():
             _import_heavy()
         say({"event": "ready"})
-        while True:
-            _serve(requests.get(), say)
     except Exception as error:  # noqa: BLE001  (the parent must hear of whatever it was)
         traceback.print_exc()
-        say({"event": "failed", "message": f"{type(error).__name__}: {error}", "hint": None})
+        say({"event": "failed", "message": f"TensorFlow cannot be imported: {error}", "hint": None})
         return 1
+    while True:
+        _serve(requests.get(), say)
 
 
 def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
@@ -61,6 +61,9 @@ def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
         outcome = fit_detector(request, progress)
     except SerenoError as error:
         say({"event": "failed", "message": error.message, "hint": error.hint})
+    except Exception as error:  # noqa: BLE001  (the parent must hear of whatever it was)
+        traceback.print_exc()
+        say({"event": "failed", "message": f"{type(error).__name__}: {error}", "hint": None})
     else:
         say({"event": "done", "outcome": outcome.to_json()})
 

@@ -98,7 +98,8 @@ def _bound(column: Column, bound: float, whole: Callable[[float], int]) -> float
 def _is_finite(values: pd.Series[float]) -> pd.Series[bool]:
     import pandas as pd
 
-    return pd.Series(np.isfinite(values.to_numpy()), index=values.index)
+    finite: pd.Series[bool] = pd.Series(np.isfinite(values.to_numpy()), index=values.index, dtype="bool")
+    return finite
 
 
 def _matches(pattern: str) -> Fails:

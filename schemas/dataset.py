@@ -171,9 +171,9 @@ class Dataset(Frozen):
                 raise ValueError(
                     f"{role} names the column `{column}`, which the contract does not have{nearest(column, known)}"
                 )
-        for column in (self.event_time, self.source.date_column):
-            if column and self.columns[column].type is not ColumnType.TIME:
-                raise ValueError(f"the column `{column}` must have type time, not {self.columns[column].type.value}")
+        for clock in (self.event_time, self.source.date_column):
+            if clock and self.columns[clock].type is not ColumnType.TIME:
+                raise ValueError(f"the column `{clock}` must have type time, not {self.columns[clock].type.value}")
         for column in known:
             if column in SYSTEM_COLUMNS or (column in SCORE_COLUMNS and column in self.key):
                 raise ValueError(f"the column name `{column}` is Sereno's own; give it another one under source.rename")

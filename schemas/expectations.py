@@ -6,8 +6,12 @@ its own core may be named, and none that evaluates text as code.
 
 from __future__ import annotations
 
+import importlib
 import json
+import logging
+import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,8 +55,8 @@ def freshness_column(column: str) -> str:
 
 
 def volume_band(rule: Volume, usual_rows: int | None) -> tuple[int, int, int]:
-    """Usual, smallest and largest number of rows."""
-    usual = usual_rows if usual_rows is not None else rule.usual
+    """Usual, smallest and largest number of rows; nights without a row say nothing of what is usual."""
+    usual = usual_rows or rule.usual
     return usual, _whole(usual * rule.between[0], up=True), _whole(usual * rule.between[1], up=False)
 
 
@@ -123,8 +127,18 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(inner)
 
 
+def import_great_expectations() -> None:
+    """Import it once, quietly; safe to call early and from a thread, so that its seconds overlap with other work."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    # It imports `sre_constants`, which Python has deprecated. No `catch_warnings`: that is not safe in threads.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"great_expectations\b")
+    importlib.import_module("great_expectations.expectations")
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
+
 def core_names() -> dict[str, type[CoreExpectation]]:
     """Registered names of Great Expectations' core that may stand in a dataset file, with their classes."""
+    import_great_expectations()
     import great_expectations.expectations as core
     from great_expectations.expectations.expectation import Expectation as CoreExpectation
 
@@ -147,9 +161,9 @@ def compile_suite(name: str, rules: Sequence[Compiled]) -> ExpectationSuite:
     Raises:
         ConfigError: An expectation that is not of the core, evaluates text, or does not take its arguments.
     """
+    known = core_names()
     from great_expectations import ExpectationSuite
 
-    known = core_names()
     return ExpectationSuite(name=name, expectations=[_expectation(rule, known) for rule in rules])
 
 

@@ -102,7 +102,7 @@ def _refuse_aliases(text: str, path: Path) -> None:
     """An alias may stand for a list of aliases, and so on: a small file that fills the memory."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise ConfigError(f"{path}, line {line}: the alias *{event.anchor} is not allowed; write the value out")
 
 

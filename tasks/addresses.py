@@ -91,8 +91,8 @@ def check_allowed(address: Address, inputs: InputSettings, root: Path) -> None:
     allowed = {"file" if p in LOCAL else p for p in inputs.protocols}
     if address.protocol not in allowed:
         raise ForbiddenAddress(
-            f"address {address.path!r}: the protocol {address.protocol} is not allowed; allowed: {listed(sorted(allowed))}",
-            hint=f"if it should be, write in sereno.yaml: inputs: {{protocols: [{', '.join([*sorted(allowed), address.protocol])}]}}",
+            f"address {address.path!r}: protocol {address.protocol} is not allowed; allowed: {listed(sorted(allowed))}",
+            hint=f"in sereno.yaml: inputs: {{protocols: [{', '.join([*sorted(allowed), address.protocol])}]}}",
         )
     if inputs.roots and not any(_is_below(address, parse_address(r, root)) for r in inputs.roots):
         raise ForbiddenAddress(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tasks.report_text import number
+from tasks.report_text import number, shortened
 
 WIDTH = 360.0
 """Of a small chart."""
@@ -36,14 +36,14 @@ class Area:
 
 
 def tag(name: str, text: str | None = None, **attributes: str | float) -> Markup:
-    """Return one element; `class_` stands for `class`, `_` for `-`. Text and attribute values are escaped."""
+    """Return one element; `class_` stands for `class`, `_` for `-`. Text is bounded, made visible and escaped."""
     parts = Markup("")
     for key, value in attributes.items():
         shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
         parts += Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), shown)
     if text is None:
         return Markup("<{}{}/>").format(name, parts)
-    return Markup("<{0}{1}>{2}</{0}>").format(name, parts, text)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, parts, shortened(text)[0])
 
 
 def svg(
@@ -68,7 +68,7 @@ def svg(
     return Markup(
         '<svg class="chart {7} {0}" viewBox="0 0 {1:.0f} {2:.0f}" preserveAspectRatio="{6}" role="img"'
         ' aria-labelledby="{0}-t {0}-d"><title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>'
-    ).format(name, *box, title, description, Markup("").join(body), fit, size)
+    ).format(name, *box, shortened(title)[0], shortened(description, 400)[0], Markup("").join(body), fit, size)
 
 
 def path(points: Sequence[tuple[float, float]], kind: str) -> Markup:

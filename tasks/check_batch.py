@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -16,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from schemas.expectation_rules import Freshness
-from schemas.expectations import Compiled, Frame, compile_rules, compile_suite, freshness_column, needed_columns
+from schemas.expectations import (
+    Compiled,
+    Frame,
+    compile_rules,
+    compile_suite,
+    freshness_column,
+    import_great_expectations,
+    needed_columns,
+)
 from schemas.features import ColumnType
 from schemas.results import ExpectationOutcome
 from tasks.expectation_words import outcome
@@ -28,15 +33,6 @@ if TYPE_CHECKING:
     from schemas.dataset import Dataset
 
 HOUR = 3_600_000_000  # microseconds
-
-
-def import_great_expectations() -> None:
-    """Import it once, quietly; safe to call early and from a thread, so that its seconds overlap with other work."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    # It imports `sre_constants`, which Python has deprecated. No `catch_warnings`: that is not safe in threads.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"great_expectations\b")
-    importlib.import_module("great_expectations.expectations")
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 
 def start_import() -> threading.Thread:

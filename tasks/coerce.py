@@ -188,7 +188,7 @@ def _quick_cast(text: pa.Array, to: pa.DataType, source: Source) -> pa.Array | N
 
 
 def _has_letter(text: pa.Array, letter: str) -> bool:
-    """Whether a letter, small or large, may stand in some value: one look at all bytes, many times quicker than a search."""
+    """Whether a letter, small or large, may stand in some value: one look at all bytes is the quickest search."""
     data = text.buffers()[2]
     return data is not None and bool((np.frombuffer(data, np.uint8) | 0x20 == ord(letter)).any())
 

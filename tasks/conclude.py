@@ -115,6 +115,9 @@ def _report_of(night: Night, result: NightResult) -> NightReport:
         alert_budget=night.dataset.detector.alert_budget,
         history=_timeline(night, result),
         gate=night.decision.checks if night.decision else (),
+        key=night.dataset.key,
+        entity=night.dataset.entity,
+        event_time=night.dataset.event_time,
         sensitive=tuple(name for name, column in night.dataset.columns.items() if column.sensitive),
     )
 
@@ -158,4 +161,5 @@ def _point(date: str, status: str, result: dict[str, Any]) -> dict[str, Any]:
         "quarantined": rows.get("quarantined", 0),
         "held": rows.get("held", 0),
         "alerts": result.get("alerts", 0),
+        "version": (result.get("model") or {}).get("version"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import yaml
@@ -37,6 +38,7 @@ def _number(value: float) -> str:
     return text if _reads_back(text, value) else f"{value:.17f}".rstrip("0")
 
 
+@cache
 def _reads_back(text: str, value: object = None) -> bool:
     try:
         return bool(yaml.safe_load(text) == (text if value is None else value))

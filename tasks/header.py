@@ -114,7 +114,7 @@ def match_columns(
         may_lack: Columns that may be missing from this kind of file.
 
     Raises:
-        UnreadableInput: A column of the contract is missing or stands twice, or the dataset is strict and one is unknown.
+        UnreadableInput: A column of the contract is missing or stands twice, or one is unknown and the dataset strict.
     """
     rename = dataset.source.rename
     here: dict[str, list[int]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from schemas.dataset import Dataset, Source, load_dataset
 from schemas.detector import DetectorSettings
 from schemas.errors import NoInput, UsageError, listed
 from schemas.settings import Settings
+from tasks.addresses import matching_files
 from tasks.name_dates import find_dates, generalise
 from tasks.render_dataset import SCHEMA_LINE, SCHEMAS, render_dataset
 from tasks.sample import read_samples, spread
@@ -64,7 +64,7 @@ def propose_dataset(
     """Look at files and propose what watches them.
 
     Args:
-        patterns: Paths or patterns of local files; relative ones are looked for below `root`, then in the current folder.
+        patterns: Paths or patterns of local files; relative ones are sought below `root`, then in the current folder.
         root: The project folder, to which relative addresses in the dataset file refer.
         name: The dataset's name; derived from the files' names where none is given.
         key: Columns that name a row.
@@ -130,7 +130,7 @@ def write_project(folder: Path, proposal: Proposal, *, overwrite: bool = False) 
     """
     target = folder / "datasets" / f"{proposal.dataset.name}.yaml"
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists", hint="give another --name, or overwrite it with --overwrite")
+        raise UsageError(f"{target} exists", hint="give another --name, or overwrite it with --force")
     files = {
         folder / SCHEMAS / "dataset.schema.json": _schema(Dataset),
         folder / SCHEMAS / "sereno.schema.json": _schema(Settings),
@@ -170,7 +170,7 @@ def _find(patterns: Sequence[str], root: Path) -> _Found:
         if "://" in pattern and not pattern.startswith("file://"):
             raise UsageError(
                 f"{pattern}: init looks at local files only",
-                hint="copy a few nights here, run init on them, then change `path` in the dataset file and `inputs` in sereno.yaml",
+                hint="copy a few nights here and run init on them; then set source.path, and inputs in sereno.yaml",
             )
         for path in _matching(pattern.removeprefix("file://"), root):
             paths.setdefault(str(path), path)
@@ -179,6 +179,8 @@ def _find(patterns: Sequence[str], root: Path) -> _Found:
             f"no file matches {listed(patterns, 5)}",
             hint="quote a pattern so that the shell leaves it alone: --from 'data/*.csv'",
         )
+    # What lies in the project folder moves with it, however it was named here.
+    is_absolute = is_absolute and not all(path.is_relative_to(root) for path in paths.values())
     texts = {(p if is_absolute else os.path.relpath(p, root)): path for p, path in paths.items()}
     dated = find_dates(sorted(texts))
     if dated is None:
@@ -197,7 +199,7 @@ def _matching(pattern: str, root: Path) -> list[Path]:
             return [place]
         if place.is_dir():
             return sorted(p for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
-        found = sorted(Path(p) for p in glob.glob(str(place), recursive=True) if Path(p).is_file())
+        found = sorted(Path(p) for p in matching_files(str(place)) if Path(p).is_file())
         if found:
             return found
     return []
@@ -207,8 +209,10 @@ def _address(patterns: Sequence[str], texts: Sequence[str], root: Path, *, is_ab
     if len(texts) == 1:
         return texts[0]
     if len(patterns) == 1 and any(c in patterns[0] for c in "*?["):
-        place = patterns[0] if is_absolute or glob.glob(str(root / patterns[0]), recursive=True) else None
-        return place or os.path.relpath(Path.cwd() / patterns[0], root)
+        if is_absolute:
+            return patterns[0]
+        base = root if any(matching_files(str(root / patterns[0]))) else Path.cwd()
+        return os.path.relpath(base / patterns[0], root)
     return generalise(texts)
 
 
@@ -269,7 +273,8 @@ def _notes(
     elif any(facts[k].distinct < facts[k].rows for k in roles.key) and len(roles.key) == 1:
         repeated = facts[roles.key[0]]
         notes.append(
-            f"the key {roles.key[0]} has {repeated.distinct:,} values in {repeated.rows:,} rows: later rows of a repeated key are quarantined"
+            f"the key {roles.key[0]} has {repeated.distinct:,} values in {repeated.rows:,} rows: "
+            "of rows with one key in one night, all but the first are quarantined"
         )
     rejected = sum(file.rejected for file in looked.files)
     if rejected:

@@ -111,8 +111,9 @@ def _generalised(texts: Sequence[str]) -> str:
 def _with_star(texts: Sequence[str]) -> str:
     if len(set(texts)) == 1:
         return texts[0]
-    start = _shared_start(texts)
-    end = _shared_start([text[len(start) :][::-1] for text in texts])[::-1]
+    # A digit that all of a few numbers share says nothing of the next one: hours 05 and 06 come before 10.
+    start = re.sub(r"\d+$", "", _shared_start(texts))
+    end = re.sub(r"\d+$", "", _shared_start([text[len(start) :][::-1] for text in texts]))[::-1]
     return f"{start}*{end}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import date as Date
 from pathlib import Path
@@ -15,7 +14,6 @@ from schemas.errors import NoInput, UnreadableInput
 from schemas.results import ModelOutcome, NightResult
 
 if TYPE_CHECKING:
-    from infra.runtime.project import Project
     from infra.runtime.runs import Kind, Run
     from schemas.dataset import Dataset
     from tasks.gate import GateDecision
@@ -179,7 +177,8 @@ def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:
         NoInput: Nothing arrived for the date.
         ForbiddenAddress: An address is not on the allow-list.
     """
-    from tasks.ingest import hash_inputs, resolve_inputs
+    from tasks.addresses import resolve_inputs
+    from tasks.ingest import hash_inputs
 
     inputs = services.settings.inputs
     addresses = resolve_inputs(request.dataset, request.date, services.project.root, inputs)
@@ -240,16 +239,6 @@ def accepted_before(services: Services, request: NightRequest, print_: str) -> b
         run.accepted_by is not None and run.fingerprint == print_
         for run in services.state.recent(request.dataset.name, night=request.date)
     )
-
-
-def session_folder(project: Project) -> Path:
-    """Scratch folder of this process, for what outlives one night."""
-    return project.work / "sessions" / str(os.getpid())
-
-
-def training_folder(project: Project) -> Path:
-    """Where this process's training processes write their log."""
-    return session_folder(project) / "training"
 
 
 def actor() -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from schemas.features import ColumnType
-from tasks.profile import ColumnFacts
+from tasks.profile import ColumnFacts, Floats
 
 PORT = re.compile(
-    r"(^|[^a-z])(src|dst|s|d|source|dest|destination|orig|resp|nat|local|remote|client|server)?[ _.-]?port$|(orig|resp)_p$"
+    r"(^|[^a-z])(src|dst|s|d|source|dest|destination|orig|resp|nat|local|remote|client|server)?[ _.-]?port$|"
+    r"(orig|resp)_p$"
 )
 BOUNDED = (
     (re.compile(r"percent|(^|[^a-z])pct([^a-z]|$)|%|humidity"), 0.0, 100.0, "a percentage"),
@@ -34,6 +35,7 @@ SIGNED = re.compile(
     r"trend|profit|residual|skew|slope|power|(^|[^a-z])(x|y|z|ax|ay|az|dx|dy|dz|dbm?)([^a-z]|$)"
 )
 FEW_ZEROS = 0.002
+FEW_OUTSIDE = 0.005
 
 
 @dataclass(frozen=True)
@@ -47,28 +49,38 @@ class Range:
 
 def is_port(name: str, facts: ColumnFacts) -> bool:
     """Whether a column holds port numbers."""
-    named = PORT.search(name.lower()) is not None and facts.is_numeric and facts.distinct > 10
+    named = PORT.search(name.lower()) is not None and facts.is_numeric and facts.distinct > 1
     return named and facts.finite.size > 0 and facts.finite.min() >= 0 and facts.finite.max() <= 65_535
 
 
 def physical_range(name: str, facts: ColumnFacts) -> Range:
-    """The range of a numeric column, as far as its name and its values show what it is."""
-    values = facts.finite
-    if not facts.is_numeric or not values.size:
+    """The range of a numeric column, as far as its name and its values show what it is.
+
+    A few values outside a range that the name implies are spoilt rows, not the measure of the range.
+    """
+    if not facts.is_numeric or not facts.finite.size:
         return Range()
-    lowest, highest, lower = float(values.min()), float(values.max()), name.lower()
     if is_port(name, facts):
         return Range(0, 65_535, "a port number")
-    for pattern, least, most, what in BOUNDED:
-        if pattern.search(lower) and least <= lowest and highest <= most:
-            return Range(least, most, what)
-    if lowest < 0:
-        return Range()
-    if facts.type is ColumnType.INTEGER and bool(np.isin(values, (0, 1)).all()) and lowest < highest:
+    lower, values = name.lower(), facts.finite
+    bounded = (Range(a, b, what) for form, a, b, what in BOUNDED if form.search(lower) and _holds(values, a, b))
+    found = next(bounded, None) or _from_zero(lower, facts)
+    outside = int(np.sum(values < (-np.inf if found.min is None else found.min)))
+    outside += int(np.sum(values > (np.inf if found.max is None else found.max)))
+    return replace(found, why=f"{found.why}; {outside:,} values outside are quarantined") if outside else found
+
+
+def _holds(values: Floats, least: float, most: float) -> bool:
+    return float(np.mean((values < least) | (values > most))) <= FEW_OUTSIDE
+
+
+def _from_zero(name: str, facts: ColumnFacts) -> Range:
+    is_flag = facts.type is ColumnType.INTEGER and facts.distinct == 2 and bool(np.isin(facts.finite, (0, 1)).all())
+    if is_flag:
         return Range(0, None, "yes or no as 1 and 0, or a small count")
-    if COUNTED.search(lower) and not _measured(lower):
+    if COUNTED.search(name) and not _measured(name) and _holds(facts.finite, 0, np.inf):
         return Range(0, None, "an amount cannot be negative")
-    if not SIGNED.search(lower) and _looks_like_an_amount(facts):
+    if facts.finite.min() >= 0 and not SIGNED.search(name) and _looks_like_an_amount(facts):
         return Range(0, None, "an amount: often exactly 0, never negative, with a long tail")
     return Range()
 

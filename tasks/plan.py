@@ -99,7 +99,7 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
 
 
 def _files(project: Project, settings: Settings, dataset: Dataset, night: Date) -> tuple[tuple[PlannedFile, ...], str]:
-    from tasks.ingest import resolve_inputs
+    from tasks.addresses import resolve_inputs
     from tasks.input_sizes import input_sizes
 
     try:

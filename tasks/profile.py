@@ -203,20 +203,22 @@ def _numbers(values: pa.Array, kind: ColumnType) -> Floats | None:
 
 def _type(name: str, native: pa.DataType, present: dict[str, int], words: Words) -> tuple[ColumnType, str | None, bool]:
     """The type of a column, the form of its times, and whether that form is ambiguous."""
-    if pa.types.is_timestamp(native) or pa.types.is_date(native):
-        return ColumnType.TIME, "iso8601", False
-    if pa.types.is_boolean(native):
-        return ColumnType.BOOLEAN, None, False
-    if pa.types.is_floating(native) or pa.types.is_decimal(native):
-        return ColumnType.NUMBER, None, False
-    if not present:
-        return ColumnType.TEXT, None, False
+    own = _native_type(native)
+    if own is not None or not present:
+        return own or ColumnType.TEXT, None, False
     time = find_time_form(name, list(present), words.null_values)
     if time is not None:
         return ColumnType.TIME, *time
-    if pa.types.is_integer(native):
-        return ColumnType.INTEGER, None, False
-    return _plain_type(present, words), None, False
+    return ColumnType.INTEGER if pa.types.is_integer(native) else _plain_type(present, words), None, False
+
+
+def _native_type(native: pa.DataType) -> ColumnType | None:
+    """What a Parquet column's own type says by itself."""
+    if pa.types.is_timestamp(native) or pa.types.is_date(native):
+        return ColumnType.TIME
+    if pa.types.is_boolean(native):
+        return ColumnType.BOOLEAN
+    return ColumnType.NUMBER if pa.types.is_floating(native) or pa.types.is_decimal(native) else None
 
 
 def _plain_type(present: dict[str, int], words: Words) -> ColumnType:

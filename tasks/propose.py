@@ -12,14 +12,10 @@ from schemas.dataset import SCORE_COLUMNS, SYSTEM_COLUMNS, Column
 from schemas.errors import UsageError
 from schemas.features import ColumnType, FeatureKind
 from schemas.yaml_source import nearest
+from tasks.left_out import ENOUGH_ROWS, ID_NAME, shown_value, why_left_out
 from tasks.physical_ranges import is_port, physical_range
 from tasks.profile import ColumnFacts, Profile
 
-ID_NAME = re.compile(r"(^|[^a-z])(id|uid|uuid|guid|key|udi|rowid|index|idx|seq|sequence|no|nr|serial|hash)s?$|_?id$")
-LABEL = re.compile(
-    r"(^|[^a-z])(label|labels|attack|attack_?cat|attack_?type|anomaly|is_anomaly|anomalous|changepoint|outlier|target|ground_?truth|"
-    r"att_flag|fraud|malicious|is_attack|detailed-?label|detailedlabel|intrusion)([^a-z]|$)|(^|[^a-z])failure$"
-)
 ENTITY = re.compile(
     r"^(host|hostname|host_?name|machine|machine_?id|device|device_?id|sensor_?id|unit|unit_?(id|nr|number)|asset|asset_?id|station|"
     r"station_?id|node|node_?id|instance|instance_?id|server|equipment(_id)?|src_?ip|source_?ip|id\.orig_h|client_?ip|engine_?id)$"
@@ -32,7 +28,6 @@ SENSITIVE = re.compile(
 )
 TIME_RANK = ("start_time", "event_time", "timestamp", "ts", "datetime", "stime", "time", "date")
 LISTED_VALUES = 50
-ENOUGH_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def find_roles(
     if time is not None and facts[time].type is not ColumnType.TIME:
         raise UsageError(
             f"--time {time!r}: its values do not read as times, for example {[v for v, _ in facts[time].counts[:3]]}",
-            hint="name a column of times, or give the form afterwards in the dataset file: type: time, format: '%d/%m/%Y'",
+            hint="name a column of times, or set its form in the dataset file: {type: time, format: '%d/%m/%Y'}",
         )
     found_time = time or _find_time(facts)
     found_key = tuple(key) if key else _find_key(facts)
@@ -165,74 +160,6 @@ def _role(name: str, roles: Roles) -> str:
     return ", ".join(word for is_so, word in parts if is_so)
 
 
-def why_left_out(name: str, facts: ColumnFacts, profile: Profile, twins: Mapping[str, str]) -> str | None:
-    """Why a column is no feature, or None where it is one."""
-    if facts.present == 0:
-        return f"empty: no value in {facts.rows:,} rows"
-    if facts.distinct == 1 and facts.missing == 0:
-        return f"constant: always {_value(facts.counts[0][0])}"
-    if LABEL.search(name.lower()):
-        return "looks like a label: an answer must not be a feature"
-    if name in twins:
-        return f"duplicate of column {_value(twins[name])}"
-    if facts.type is ColumnType.TIME:
-        return "another time than the event time"
-    if facts.type is ColumnType.TEXT:
-        long = sum(len(v) * c for v, c in facts.counts) / max(1, sum(c for _, c in facts.counts)) > 30
-        return f"{'free text' if long else 'key-like'}: {facts.distinct:,} values in {facts.present:,} rows"
-    if facts.type is ColumnType.CATEGORY and facts.distinct > 0.7 * facts.present and facts.present > 20:
-        return f"key-like: {facts.distinct:,} values in {facts.present:,} rows"
-    if facts.is_numeric:
-        return _numeric_left_out(name, facts, profile)
-    return None
-
-
-def _numeric_left_out(name: str, facts: ColumnFacts, profile: Profile) -> str | None:
-    if is_port(name, facts):
-        share = sum(count for _, count in facts.counts[:64]) / max(1, facts.present)
-        return (
-            None
-            if share >= 0.5
-            else f"key-like: short-lived port numbers, {facts.distinct:,} values in {facts.present:,} rows"
-        )
-    if _counts_rows(facts, profile):
-        return "a row number: goes up by one from row to row"
-    if _only_rises(facts, profile):
-        return "only rises within a file, as a clock or a counter does"
-    if facts.type is not ColumnType.INTEGER:
-        return None
-    values = facts.finite[facts.finite != 0]
-    unique = len(np.unique(values)) / max(1, values.size)
-    if unique > 0.9 and values.size > 50:
-        if ID_NAME.search(name.lower()):
-            return f"key-like: {facts.distinct:,} values in {facts.present:,} rows"
-        quarters = np.quantile(values, [0.25, 0.5, 0.75]) / max(1.0, float(values.max()))
-        if float(values.max()) > 1e6 and bool((np.abs(quarters - [0.25, 0.5, 0.75]) < 0.06).all()):
-            return f"key-like: spread evenly like random numbers, {facts.distinct:,} values in {facts.present:,} rows"
-    return None
-
-
-def _counts_rows(facts: ColumnFacts, profile: Profile) -> bool:
-    if facts.numbers is None or facts.missing or facts.rows < 3:
-        return False
-    steps = np.diff(facts.numbers)
-    inside = np.diff(profile.file_of) == 0
-    return bool(inside.any() and (steps[inside] == 1).all())
-
-
-def _only_rises(facts: ColumnFacts, profile: Profile) -> bool:
-    if (
-        facts.numbers is None
-        or facts.missing
-        or facts.unreadable[0]
-        or facts.distinct <= 20
-        or facts.rows < ENOUGH_ROWS
-    ):
-        return False
-    inside = np.diff(profile.file_of) == 0
-    return bool((np.diff(facts.numbers)[inside] >= 0).all())
-
-
 def _feature(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:
     if is_port(name, facts):
         return FeatureKind.HASH, "a code though a number"
@@ -264,7 +191,7 @@ def _seen(facts: ColumnFacts) -> str:
     if facts.is_numeric and facts.finite.size:
         return f"{shown_number(facts.finite.min())} to {shown_number(facts.finite.max())} so far{missing}"
     if facts.type in (ColumnType.CATEGORY, ColumnType.TEXT):
-        return f"{facts.distinct:,} values{missing}"
+        return f"{facts.distinct:,} value{'s' if facts.distinct != 1 else ''}{missing}"
     return missing.removeprefix(", ")
 
 
@@ -279,15 +206,10 @@ def _oddities(facts: ColumnFacts, infinite: int) -> str:
     notes = []
     count, examples = facts.unreadable
     if count:
-        shown = ", ".join(_value(example) for example in examples)
+        shown = ", ".join(shown_value(example) for example in examples)
         notes.append(f"{count:,} values do not read as {facts.type.value} ({shown}): such rows are quarantined")
     if infinite:
         notes.append(f"{infinite:,} infinite values")
     if facts.is_ambiguous:
         notes.append("day and month could be the other way round: check `format`")
     return "; ".join(notes)
-
-
-def _value(text: str) -> str:
-    text = re.sub(r"\s+", " ", text)
-    return repr(text) if len(text) <= 40 else f"'{text[:40]}...'"

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from schemas.expectation_rules import Expectation, Freshness, KnownValues, Median, Nulls, Volume
 from schemas.features import FeatureKind
+from tasks.left_out import LABEL
 from tasks.physical_ranges import is_port
 from tasks.profile import ColumnFacts, Profile
-from tasks.propose import LABEL, Decision, Roles, shown_number
+from tasks.propose import Decision, Roles, shown_number
 
 DAY = 86_400
 Ints = npt.NDArray[np.int64]
@@ -157,7 +158,7 @@ def _median(name: str, facts: ColumnFacts, decision: Decision, nights: Nights) -
     spread = max(medians) - min(medians)
     room = max(spread, 0.1 * (high - low))
     low, high = min(low, min(medians) - room), max(high, max(medians) + room)
-    if facts.finite.min() >= 0:
+    if column.min is not None or facts.finite.min() >= 0:
         low = max(low, column.min or 0.0)
     wanders = spread > 0.5 * (high - low) / 2
     few = len(medians) < 3
@@ -198,7 +199,7 @@ def _rounded(value: float, digits: int, to: Callable[[float], int]) -> float:
 
 
 def daily_rhythm(facts: Mapping[str, ColumnFacts], time: str | None, nights: Nights) -> str | None:
-    """In words why the time of day matters, or None: measured on three nights or more, the same in both halves of them."""
+    """In words why the time of day matters, or None: measured on three nights or more, alike in both halves."""
     if time is None or len(nights.days) < 3:
         return None
     seconds = facts[time].numbers
@@ -214,7 +215,7 @@ def daily_rhythm(facts: Mapping[str, ColumnFacts], time: str | None, nights: Nig
     mean = profiles[0] + profiles[1]
     if min(p.sum() for p in profiles) and mean.max() > 1.8 * mean.mean() and _alike(*profiles):
         return f"time of day matters: the busiest hour has {mean.max() / mean.mean():.1f} times the rows of a mean one"
-    for name, column in facts.items():
+    for name, column in facts.items() if len(nights.days) > 3 else ():
         is_code = is_port(name, column) or LABEL.search(name.lower()) is not None
         if column.is_numeric and column.numbers is not None and column.distinct > 2 and not is_code:
             share = _explained(column.numbers, hours, odd, known)

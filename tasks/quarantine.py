@@ -21,7 +21,8 @@ WHOLE_ROW, REPEATED = "(row)", "(key)"
 MAX_VALUE = 200  # characters of one value
 MAX_RAW = 65_536  # characters of a whole row
 MAX_CUT_VALUE = 1_000  # characters of each value in a row that is longer than that
-MAX_SAMPLE = 200  # failures that a part, and the night, hands to the report
+MAX_EACH = 20  # failures of one column and rule that the report may show
+MAX_SAMPLE = 200  # failures that the report may show in all
 
 
 def quarantine_records(staged: pa.Table, columns: list[str], keys: pa.Array, failures: pd.DataFrame) -> pa.Table:
@@ -138,8 +139,11 @@ def counted(records: pa.Table) -> tuple[dict[str, int], dict[tuple[str, str], in
     return by_column, by_rule
 
 
-def sampled(records: pa.Table, most: int = MAX_SAMPLE) -> tuple[QuarantineSample, ...]:
-    """The first failures, for the report."""
+def sampled(records: pa.Table) -> tuple[QuarantineSample, ...]:
+    """The first `MAX_EACH` failures of each (column, rule), for the report."""
+    reasons = records.select(["column", "rule"]).to_pandas()
+    nth = reasons.groupby(["column", "rule"], sort=False).cumcount().to_numpy()
+    chosen = records.filter(pa.array(nth < MAX_EACH)).select(quarantined_schema().names[:-1])
     return tuple(
         QuarantineSample(
             key=row["sereno_key"],
@@ -149,7 +153,7 @@ def sampled(records: pa.Table, most: int = MAX_SAMPLE) -> tuple[QuarantineSample
             rule=row["rule"],
             value=row["value"],
         )
-        for row in records.slice(0, most).select(quarantined_schema().names[:-1]).to_pylist()
+        for row in chosen.to_pylist()
     )
 
 

@@ -1,7 +1,7 @@
 """Delimited text to staged parts, block by block, with exact physical line numbers.
 
-Quick path: numpy finds lines and counts delimiters, Arrow splits the lines that fit. Exact path: our own splitter, where
-quotes hold line breaks or stand where they should not.
+Quick path: numpy finds lines and counts delimiters, Arrow splits the lines that fit. Exact path: our own splitter,
+where quotes hold line breaks or stand where they should not.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def read_jsonl(
         Warnings.
 
     Raises:
-        UnreadableInput: The file is empty, no line has a column of the contract, or no line has one that may not be missing.
+        UnreadableInput: The file is empty, or no line has a column that may not be missing.
     """
     seen: dict[str, None] = {}
     collector = _Collector(dataset, take)

@@ -27,15 +27,18 @@ def render_dataset(
     lines = [
         SCHEMA_LINE.format(f"../{SCHEMAS}/dataset.schema.json"),
         write.comment(
-            f"Derived from {looked.rows:,} rows of {len(looked.files)} files, {paths[0].name} to {paths[-1].name}; every line may be edited."
+            f"Derived from {looked.rows:,} rows of {len(looked.files)} files, {paths[0].name} to {paths[-1].name}; "
+            "every line may be edited."
         ),
         *write.entry("name", dataset.name),
         *_render_source(dataset.source),
         *_render_roles(dataset),
         *write.section(
-            "The contract. type: integer, number, boolean, category, text or time. A row that breaks it is quarantined.",
+            "The contract; a row that breaks it is quarantined.",
+            "type: integer, number, boolean, category, text or time.",
             "nullable: may it be missing? min, max: physical bounds only. unseen: accept or quarantine other `values`.",
-            "feature: auto, signed_log, robust, quantile, one_hot, hash, boolean, cyclic or none. left_out: why it is no feature.",
+            "feature: auto, signed_log, robust, quantile, one_hot, hash, boolean, cyclic or none.",
+            "left_out: why a column is no feature; take the word away, and it is one.",
         ),
         "columns:",
     ]

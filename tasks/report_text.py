@@ -20,6 +20,7 @@ MASK = "•••"
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN = re.compile(r"[ -~]*")
 _MOST_MARKS = 3
+_FRACTION = re.compile(r"\.\d{1,9}(?=$|[+Z-])")
 _SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?[eE][-+]?\d+")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -187,9 +188,9 @@ def long_date(text: str) -> str:
 
 
 def moment(value: str | None, night: str = "") -> str:
-    """Write an ISO time without what the reader knows: the logical date, zero fractions, `T`."""
+    """Write an ISO time to the second, without what the reader knows: the logical date, `T`."""
     if not value:
         return ""
-    text = re.sub(r"\.0+(?=$|[+Z-])", "", value).replace("T", " ", 1)
+    text = _FRACTION.sub("", value).replace("T", " ", 1)
     text = re.sub(r"(\+00:00|Z)$", " UTC", text)
     return text.removeprefix(f"{night} ") if night else text

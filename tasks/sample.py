@@ -84,7 +84,7 @@ def read_samples(paths: Sequence[Path], nights: Sequence[Date | None]) -> tuple[
         differ = sorted(set(other.table.column_names) ^ set(first.table.column_names))
         if differ and first.form.format != "jsonl":
             raise UnreadableInput(
-                f"{first.path.name} and {other.path.name} do not have the same columns: {listed(map(short_name, differ))}",
+                f"{first.path.name} and {other.path.name} differ in their columns: {listed(map(short_name, differ))}",
                 hint="a dataset's files hold one kind of table: give a narrower pattern",
             )
     return samples
@@ -116,7 +116,7 @@ def _delimited(path: Path, night: Date | None, form: Form, most: int) -> Sampled
     with TemporaryDirectory() as folder:
         rejects = RejectWriter(Path(folder) / "rejects.parquet", path.name)
 
-        def take(table: pa.Table, lines: pa.Array) -> None:
+        def take(table: pa.Table, _: pa.Array) -> None:
             tables.append(table)
             if sum(t.num_rows for t in tables) >= most:
                 raise _EnoughError

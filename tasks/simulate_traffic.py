@@ -112,7 +112,7 @@ def draw_behaviour(services: Ints, rng: np.random.Generator, spread: float = 1.0
     Args:
         services: Position of each flow's service in `SERVICES`, shape [rows].
         rng: Source of chance.
-        spread: Factor on the spread of the sizes; small values give flows near the middle of their service.
+        spread: Factor on the spread of sizes and round trips; small values give flows near the middle of their service.
 
     Returns:
         The columns that describe a flow, from `src_zone` to `dst_ttl`, in the order in which they are written.
@@ -121,7 +121,7 @@ def draw_behaviour(services: Ints, rng: np.random.Generator, spread: float = 1.0
     packets = _column("packets")[services] * np.exp(spread * _column("spread")[services] * rng.normal(size=rows))
     src_packets = np.maximum(1, np.rint(packets))
     dst_packets = np.maximum(1, np.rint(src_packets * _column("answer")[services] * _wobble(rng, rows, 0.04)))
-    host, rtt = _servers(services, rng)
+    host, rtt = _servers(services, rng, 0.06 * spread)
     zone = _zones(services, rng)
     proto = np.array([service.proto for service in SERVICES])[services]
     return pd.DataFrame(
@@ -160,12 +160,12 @@ def _zones(services: Ints, rng: np.random.Generator) -> Ints:
     return np.asarray((rng.uniform(size=(len(services), 1)) > edges[:, :-1]).sum(axis=1), dtype=np.int64)
 
 
-def _servers(services: Ints, rng: np.random.Generator) -> tuple[npt.NDArray[np.object_], Floats]:
+def _servers(services: Ints, rng: np.random.Generator, wobble: float) -> tuple[npt.NDArray[np.object_], Floats]:
     """Choose each flow's server, few of them busy and many rare, and its round trip, which depends on the server."""
     hosts = _column("hosts")[services]
     number = np.floor(hosts * rng.uniform(size=len(services)) ** 2.5).astype(np.int64)
     distance = 0.8 + 0.4 * ((number * 7919) % 101) / 101
-    rtt = _column("rtt")[services] * distance * _wobble(rng, len(services), 0.06)
+    rtt = _column("rtt")[services] * distance * _wobble(rng, len(services), wobble)
     names = [f"{SERVICES[code].name}-{which:03d}.example.net" for code, which in zip(services, number, strict=True)]
     return np.array(names, dtype=object), rtt
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.contract import DTYPES, contract_failures, contract_of
@@ -78,7 +79,10 @@ def split_part(item: tuple[int, Path], dataset: Dataset, folder: Path) -> PartSp
 
 def _written_keys(staged: pa.Table, dataset: Dataset) -> list[pa.Array]:
     missing = pa.nulls(staged.num_rows, pa.string())
-    return [written_text(staged.column(n)) if n in staged.column_names else missing for n in dataset.key]
+    return [
+        pc.utf8_trim_whitespace(written_text(staged.column(n))) if n in staged.column_names else missing
+        for n in dataset.key
+    ]
 
 
 def find_failures(

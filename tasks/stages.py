@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from infra.runtime.cluster import Compute
+    from infra.runtime.compute import Compute
     from tasks.train import TrainingProcess
 
 MIN_WINDOW_ROWS = 200

@@ -23,6 +23,7 @@ __all__ = ["TrainingOutcome", "TrainingProcess", "TrainingRequest"]
 OnProgress = Callable[[int, int, float, float], None]
 Event = dict[str, Any]
 
+COMMAND = (sys.executable, "-P", "-m", "models.training_process")
 READY_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 LAST_WORDS = 600
@@ -189,11 +190,10 @@ class _Child:
 
     def _run(self, environ: dict[str, str]) -> None:
         """Start the process, then pass its events on until it ends."""
-        command = [sys.executable, "-P", "-m", "models.training_process"]
         try:
             with self._log.open("wb") as log:
                 process = subprocess.Popen(
-                    command,
+                    COMMAND,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date as Date
@@ -15,7 +16,7 @@ from schemas.errors import SerenoError, listed
 from schemas.results import ExpectationOutcome, QuarantineSample, RowCounts
 from tasks.check_batch import check_batch, start_import
 from tasks.duplicates import Compute, remove_repeated
-from tasks.quarantine import MAX_SAMPLE, added, counted, rejected_records, sampled
+from tasks.quarantine import MAX_EACH, MAX_SAMPLE, added, counted, rejected_records, sampled
 from tasks.split_part import PartSplit, split_part
 
 if TYPE_CHECKING:
@@ -152,12 +153,13 @@ def _too_many(dataset: Dataset, rows: int, bad: int, rules: dict[tuple[str, str]
 
 
 def _spread(splits: Sequence[PartSplit]) -> tuple[QuarantineSample, ...]:
-    """Failures for the report: a few of each (column, rule) before many of one."""
-    together = list(chain.from_iterable(split.sample for split in splits))
-    seen: dict[tuple[str, str], int] = {}
-    ranked = []
-    for place, failure in enumerate(together):
-        nth = seen[failure.column, failure.rule] = seen.get((failure.column, failure.rule), 0) + 1
-        ranked.append((nth, place))
-    chosen = sorted(place for _, place in sorted(ranked)[:MAX_SAMPLE])
-    return tuple(together[place] for place in chosen)
+    """The first failures of each (column, rule); where these are too many, a few of each before many of one."""
+    ranked: list[tuple[int, int, QuarantineSample]] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for place, failure in enumerate(chain.from_iterable(split.sample for split in splits)):
+        reason = (failure.column, failure.rule)
+        seen[reason] += 1
+        if seen[reason] <= MAX_EACH:
+            ranked.append((seen[reason], place, failure))
+    chosen = sorted(ranked, key=lambda item: item[:2])[:MAX_SAMPLE]
+    return tuple(failure for _, _, failure in sorted(chosen, key=lambda item: item[1]))

@@ -66,7 +66,7 @@ def find_words(columns: Iterable[Counts], delimiter: str | None) -> Words:
         present = {value for value in column if value not in nulls}
         nulls += sorted(_null_words(present, column))
         for pair in TRUE_FALSE:
-            if present and {value.lower() for value in present} <= set(pair):
+            if 0 < len(present) <= 6 and {value.lower() for value in present} <= set(pair):
                 true += sorted(value for value in present if value.lower() == pair[0] and value not in true)
                 false += sorted(value for value in present if value.lower() == pair[1] and value not in false)
     decimal, thousands = _marks(counts, set(nulls), delimiter)
@@ -76,6 +76,8 @@ def find_words(columns: Iterable[Counts], delimiter: str | None) -> Words:
 def _null_words(present: set[str], counts: Counts) -> set[str]:
     """Texts of one column that say that nothing is there."""
     never, maybe = present.intersection(NEVER_A_NAME), present.intersection(AMONG_NUMBERS)
+    if not never and not maybe:
+        return set()
     rest = present - never - maybe
     if not any(any(c.isalnum() for c in value) for value in rest):
         return set()

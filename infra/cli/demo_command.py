@@ -34,9 +34,8 @@ def demo(invocation: Invocation, folder: str, seed: int, as_json: bool) -> int:
     Attacks are planted at known rows, some rows are spoilt, and one night's delivery is broken. The last lines say how
     many of the planted rows were found within the alert budget, kind by kind, and where the report is.
     """
-    from tasks.init import propose_dataset, write_project
-
     from infra.cli.orchestrated import many_nights
+    from tasks.init import propose_dataset, write_project
     from tasks.night import NightOptions
     from tasks.simulate import simulate_week
 

@@ -81,7 +81,7 @@ class Invocation:
         return load_dataset(path)
 
 
-class LogicalDate(click.ParamType):
+class LogicalDate(click.ParamType[Date]):
     """A date as YYYY-MM-DD."""
 
     name = "date"

@@ -78,9 +78,8 @@ def show_(invocation: Invocation, dataset: str, version: str, as_json: bool) -> 
 @REASON
 def promote(invocation: Invocation, dataset: str, version: str, force: bool, reason: str) -> int:
     """Make one version the champion."""
-    from tasks.versions import promote_version
-
     from tasks.night import actor
+    from tasks.versions import promote_version
 
     with _services(invocation, dataset) as (services, found):
         promote_version(
@@ -95,9 +94,8 @@ def promote(invocation: Invocation, dataset: str, version: str, force: bool, rea
 @REASON
 def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
     """Make the champion before the present one champion again."""
-    from tasks.versions import rollback_version
-
     from tasks.night import actor
+    from tasks.versions import rollback_version
 
     with _services(invocation, dataset) as (services, found):
         version = rollback_version(services.registry, services.state, found.name, reason=reason, actor=actor())

@@ -34,13 +34,13 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
     if isinstance(found, NightResult):
         return found
     with orchestration(invocation, project, resolved.settings, trains=options.trains) as session:
-        state = _flow_for(options)(name, night, return_state=True)
+        state = flow_for(options)(name, night, return_state=True)
         if not session.results:
             state.result()
         return session.results[-1]
 
 
-def _flow_for(options: NightOptions) -> Callable[..., Any]:
+def flow_for(options: NightOptions) -> Callable[..., Any]:
     """The flow that does what the options ask, with them as its parameters."""
     from functools import partial
 
@@ -97,13 +97,12 @@ def orchestration(
     told: Callable[[NightResult], None] | None = None,
 ) -> Iterator[Session]:
     """Everything that flows need around them. Slow starts overlap: server, training process, imports."""
-    from tasks.night import training_folder
-    from tasks.train import TrainingProcess
-
     from infra.cli.prefect_server import begin
     from infra.runtime.logs import secrets_of, set_up_logging
     from infra.runtime.project import quiet_environment
     from infra.runtime.signals import sigterm_exits
+    from infra.runtime.work import session_folder
+    from tasks.train import TrainingProcess
 
     quiet_environment(project)
     project.create_state()
@@ -112,9 +111,10 @@ def orchestration(
         # Prefect prints each failed task's traceback otherwise; report, log file and exit code tell it to people.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with sigterm_exits(), begin(project, settings) as server, ExitStack() as stack:
-        trainer = stack.enter_context(TrainingProcess(training_folder(project))) if trains else None
+        folder = stack.enter_context(session_folder(project))
+        trainer = stack.enter_context(TrainingProcess(folder)) if trains else None
         from flows.session import open_session
 
-        with open_session(project, settings, trainer=trainer, told=told) as session:
+        with open_session(project, settings, folder=folder, trainer=trainer, told=told) as session:
             server.wait_ready()
             yield session

@@ -12,10 +12,10 @@ import os
 import socket
 import sys
 import threading
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Protocol
 
+from infra.cli.prefect_private import migrated_marker
 from infra.runtime.signals import die_with_parent
 
 GRACE_SECONDS = 4.0
@@ -30,7 +30,7 @@ class Stoppable(Protocol):
 def serve(listening: socket.socket, ready: int) -> None:
     """Serve the API until standard input ends."""
     home = Path(os.environ["PREFECT_HOME"])
-    migrated = home / f"migrated-{version('prefect')}"
+    migrated = migrated_marker(home)
     lock = _first_start_lock(home, migrated)
 
     import uvicorn
@@ -57,6 +57,8 @@ def serve(listening: socket.socket, ready: int) -> None:
     )
     _watch_parent(server)
     server.run(sockets=[listening])
+    # Tearing down the interpreter takes seconds and saves nothing.
+    os._exit(0 if server.started else 3)
 
 
 def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
@@ -68,6 +70,10 @@ def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
     if migrated.exists():
         lock.close()
         return None
+    if not any(home.glob("migrated-*")):
+        # What a first start that was killed left behind: half a schema, which no later start could mend.
+        for left in home.glob("prefect.db*"):
+            left.unlink()
     return lock
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +51,7 @@ class PrivateServer:
         self._process = process
         self._ready = ready
         self._log_file = log_file
+        self._answered = False
 
     @classmethod
     def begin(cls, project: Project) -> Self:
@@ -91,6 +93,7 @@ class PrivateServer:
         """
         said, _, _ = select.select([self._ready], [], [], timeout)
         if said and os.read(self._ready, 1):
+            self._answered = True
             return
         self.stop()
         how = "ended while it started" if said else f"did not answer within {timeout:.0f} s"
@@ -107,10 +110,16 @@ class PrivateServer:
                 self._process.stdin.close()
             os.close(self._ready)
         try:
-            self._process.wait(STOP_SECONDS)
+            # One that is still starting has nothing to finish.
+            self._process.wait(STOP_SECONDS if self._answered else 0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def migrated_marker(home: Path) -> Path:
+    """Return the file that says that this release of Prefect made or migrated the home's database to its end."""
+    return home / f"migrated-{version('prefect')}"
 
 
 def _parent() -> str:
@@ -132,6 +141,7 @@ def _log(file: Path) -> Iterator[int]:
 def _server_environment(project: Project, auth: str) -> dict[str, str]:
     """The child's environment: nothing of the user's Prefect, which may name another database."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    started_before = migrated_marker(project.prefect_home).exists()
     return {
         **own,
         **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _SERVICES_OFF},
@@ -140,6 +150,9 @@ def _server_environment(project: Project, auth: str) -> dict[str, str]:
         "PREFECT_SERVER_API_AUTH_STRING": auth,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_ENABLED": "false",
+        # Both are done once for a home and a release of Prefect.
+        "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": str(not started_before).lower(),
+        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": str(not started_before).lower(),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }

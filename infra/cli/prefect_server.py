@@ -22,7 +22,7 @@ from infra.runtime.signals import sigterm_exits
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 DRAIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)

@@ -75,7 +75,6 @@ def scores(invocation: Invocation, dataset: str, night: Date, target: str) -> in
     model_version, contributions.
     """
     from tasks.alert import export_scores, scores_of_night
-
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()

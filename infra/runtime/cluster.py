@@ -17,6 +17,7 @@ from schemas.settings import ClusterSettings
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120
+CONNECT_SECONDS = 30
 
 
 @contextmanager
@@ -135,7 +136,7 @@ def _connect(settings: ClusterSettings) -> Compute:
     _quiet()
     try:
         security = Security(require_encryption=True) if address.startswith("tls://") else None
-        client = Client(address, security=security, timeout=30, set_as_default=False)
+        client = Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
         workers = sum(int(threads) for threads in client.nthreads().values())
     except (OSError, RuntimeError, ValueError, TimeoutError, TypeError) as error:
         raise SerenoError(

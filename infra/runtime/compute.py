@@ -114,7 +114,9 @@ class ClientCompute(Compute):
             results: list[Result] = self._client.gather(futures)
         except BaseException as error:
             self._client.cancel(futures)
-            raise _said(error) from error
+            if (said := _said(error)) is not None:
+                raise said from error
+            raise
         return results
 
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
@@ -135,8 +137,10 @@ class _Remote(Pending[Result]):
     def result(self, timeout: float | None = None) -> Result:
         try:
             result: Result = self._future.result(timeout)
-        except BaseException as error:
-            raise _said(error) from error
+        except Exception as error:
+            if (said := _said(error)) is not None:
+                raise said from error
+            raise
         return result
 
 
@@ -148,8 +152,8 @@ def _call_all(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
     return function(*args)
 
 
-def _said(error: BaseException) -> BaseException:
-    """Turn what Dask says of its own into our words; a worker's error stays what it is."""
+def _said(error: BaseException) -> SerenoError | None:
+    """Return our words for what Dask says of its own, None for a worker's error, which stays what it is."""
     name = type(error).__name__
     if name in {"KilledWorker", "CommClosedError", "CancelledError", "FutureCancelledError"}:
         return SerenoError(
@@ -157,7 +161,7 @@ def _said(error: BaseException) -> BaseException:
             hint="Most often memory: raise `cluster.worker_memory`, lower `cluster.workers`, or look for the system's "
             "out-of-memory killer in its log.",
         )
-    return error
+    return None
 
 
 def loaded_heavy_modules(_item: object = None) -> list[str]:

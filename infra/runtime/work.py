@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,12 +26,32 @@ def work_folder(project: Project, dataset: str, night: Night, run_id: str) -> It
     folder = project.work / dataset / as_night(night).isoformat() / run_id
     project.create_state()
     folder.mkdir(parents=True)
-    (folder / _HOLDER_FILE).write_text(str(Holder.this_process()), encoding="utf-8")
+    claim(folder)
     with sigterm_exits():
         try:
             yield folder
         finally:
             _remove(folder, project.work)
+
+
+@contextmanager
+def session_folder(project: Project) -> Iterator[Path]:
+    """Yield this process' own folder, ``state/work/sessions/PID``, for what outlives one night; removed likewise."""
+    remove_stale_work(project)
+    project.create_state()
+    folder = project.work / "sessions" / str(os.getpid())
+    claim(folder)
+    with sigterm_exits():
+        try:
+            yield folder
+        finally:
+            _remove(folder, project.work)
+
+
+def claim(folder: Path) -> None:
+    """Make a scratch folder and write into it whose it is, so that others may remove it when this process is dead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _HOLDER_FILE).write_text(str(Holder.this_process()), encoding="utf-8")
 
 
 def remove_stale_work(project: Project) -> list[Path]:
@@ -39,7 +60,8 @@ def remove_stale_work(project: Project) -> list[Path]:
     A folder of another machine is left alone: whether its process lives cannot be seen from here.
     """
     removed = []
-    for holder in sorted(project.work.glob(f"*/*/*/{_HOLDER_FILE}")):
+    held = [*project.work.glob(f"*/*/*/{_HOLDER_FILE}"), *project.work.glob(f"sessions/*/{_HOLDER_FILE}")]
+    for holder in sorted(held):
         with suppress(OSError):
             if Holder.parse(holder.read_text(encoding="utf-8")).alive() is False:
                 _remove(holder.parent, project.work)

@@ -167,6 +167,16 @@ def serial_compute():
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """An MLflow database just made: its migrations take seconds, so tests copy one."""
+    from models.registry import Registry
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts").prepare()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def window(tmp_path_factory):
     """A window's sample of 3,000 rows, as Parquet."""
     import pyarrow.parquet as pq

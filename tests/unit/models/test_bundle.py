@@ -62,14 +62,12 @@ def test_a_link_is_refused(copy, tmp_path):
         open_bundle(copy)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("../detector.json", "must list"), ("/etc/passwd", "must list"), ("a/../detector.json", "must list")]
-)
-def test_a_path_in_place_of_a_name_is_refused(copy, name, words):
+@pytest.mark.parametrize("name", ["../detector.json", "/etc/passwd", "a/../detector.json"])
+def test_a_path_in_place_of_a_name_is_refused(copy, name):
     files = json.loads((copy / "manifest.json").read_bytes())["files"]
     files[name] = files.pop("detector.json")
     rewrite(copy, files=files)
-    with pytest.raises(BundleError, match=words):
+    with pytest.raises(BundleError, match="must list"):
         open_bundle(copy)
 
 

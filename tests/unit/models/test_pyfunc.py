@@ -36,9 +36,10 @@ found.to_parquet(sys.argv[2])
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, detector):
+def project(tmp_path_factory, detector, empty_store):
     """An MLflow store with one champion."""
     folder = tmp_path_factory.mktemp("project")
+    shutil.copy(empty_store, folder / "mlflow.db")
     registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
     version = registry.register("flows", detector.folder, detector.hash, TrainingSummary(loss=(0.1,)), {}, {})
     registry.set_champion("flows", version)
@@ -65,7 +66,10 @@ def test_another_process_loads_the_champion_and_scores_alike_without_tensorflow(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found, expected = pq.read_table(tmp_path / "scores.parquet").to_pandas(), Scorer(detector.folder).score(rows.to_pandas())
+    found, expected = (
+        pq.read_table(tmp_path / "scores.parquet").to_pandas(),
+        Scorer(detector.folder).score(rows.to_pandas()),
+    )
     for column in ("score", "p_value", "is_alert"):
         assert np.array_equal(found[column].to_numpy(), getattr(expected, column))
 
@@ -94,7 +98,9 @@ def test_a_bundle_changed_by_one_byte_is_refused(registered, name, place):
         _load_pyfunc(str(registered))
 
 
-def test_a_bundle_with_another_manifest_that_fits_its_files_is_refused(registered, detector, make_detector, make_rows, tmp_path):
+def test_a_bundle_with_another_manifest_that_fits_its_files_is_refused(
+    registered, detector, make_detector, make_rows, tmp_path
+):
     other = make_detector(tmp_path / "other", make_rows(2000, seed=2))
     shutil.rmtree(registered)
     shutil.copytree(other.folder, registered)

@@ -8,7 +8,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,14 +19,6 @@ from schemas.results import TrainingSummary
 SUMMARY = TrainingSummary(
     rows_fit=80, rows_calibrate=10, nights=("2026-09-01",), epochs=2, loss=(0.5, 0.25), held_out_loss=(0.6, 0.3)
 )
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """An MLflow database just made: its migrations take seconds, so the tests copy one."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts").prepare()
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -43,7 +35,7 @@ def registry_in(folder, store=None):
 
 def make_bundle(folder, text="one"):
     folder.mkdir()
-    (folder / "detector.json").write_text(json.dumps({"text": text}))
+    (folder / "detector.json").write_text(json.dumps({"text": text, "family": "linear", "settings": {"code": 8}}))
     digest = hashlib.sha256((folder / "detector.json").read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps({"protocol": 1, "files": {"detector.json": digest}}))
     return folder, hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
@@ -72,7 +64,7 @@ def test_a_version_keeps_losses_facts_and_settings_of_its_training(registry, tmp
     assert found.metrics["held_out_loss"] == 0.3
     assert found.metrics["threshold"] == 3.5
     assert found.metrics["rows_fit"] == 80
-    assert found.params["family"] == "dense"
+    assert (found.params["family"], found.params["code"]) == ("dense", "8")
     assert found.params["nights"] == "1: 2026-09-01"
     run = registry._client.get_run(registry._client.get_model_version("flows", "1").run_id)
     assert run.info.status == "FINISHED"
@@ -143,11 +135,11 @@ def test_a_hash_that_is_none_is_refused(registry, tmp_path):
         register(registry, (make_bundle(tmp_path / "one")[0], "' or 1=1"))
 
 
-@pytest.mark.parametrize("step", ["_log_model", "_experiment"])
+@pytest.mark.parametrize("step", ["experiment_of", "log_training", "write_model_folder", "ensure_registered"])
 def test_what_a_crash_left_behind_does_not_hinder(registry, tmp_path, monkeypatch, step):
     bundle = make_bundle(tmp_path / "one")
     with monkeypatch.context() as patch:
-        patch.setattr(registry, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(f"models.registry.{step}", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             register(registry, bundle)
     again = registry_in(tmp_path / "state")
@@ -176,7 +168,7 @@ def test_nothing_is_printed_logged_or_left_in_the_working_folder(tmp_path):
     (tmp_path / "uv.lock").write_text("version = 1\n")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'private'\n")
     script = f"""
-from pathlib import Path
+from unittest.mock import Mock
 from models.registry import Registry
 from schemas.results import TrainingSummary
 registry = Registry("sqlite:///{tmp_path}/state/mlflow.db", Path("{tmp_path}/state/artifacts"))

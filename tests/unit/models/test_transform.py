@@ -69,7 +69,11 @@ def test_the_matrix_is_finite_float32_with_one_group_a_column(transform):
     assert matrix.shape == (600, transform.width)
     assert np.isfinite(matrix).all()
     assert list(transform.groups) == [feature.column for feature in FEATURES]
-    assert sum(group.stop - group.start for group in transform.groups.values()) == transform.width == len(transform.weights)
+    assert (
+        sum(group.stop - group.start for group in transform.groups.values())
+        == transform.width
+        == len(transform.weights)
+    )
 
 
 @pytest.mark.parametrize("rows", [slice(5, 6), slice(0, 300), slice(None, None, -1)], ids=["one", "half", "reversed"])
@@ -159,7 +163,7 @@ def test_many_valued_categories_are_hashed_into_a_bounded_number_of_buckets():
 def test_the_hash_is_the_same_everywhere():
     from models.category_encoders import bucket
 
-    assert [bucket(text, 32) for text in ("tcp", "udp", "é")] == [8, 30, 24]
+    assert [bucket(text, 32) for text in ("tcp", "udp", "é")] == [19, 20, 15]
 
 
 def test_equal_counts_do_not_depend_on_the_order_of_rows():

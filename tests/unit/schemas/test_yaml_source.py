@@ -37,20 +37,24 @@ def test_a_good_file_loads_with_its_features_in_order(tmp_path: Path):
     assert [feature.column for feature in dataset.features] == ["proto", "bytes"]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        pytest.param("key: [", "kye: [", ["line 4", "`kye` is not a known key", "did you mean `key`?"], id="top-level-key"),
-        pytest.param("min: 0", "mn: 0", ["line 10", "`columns.bytes.mn`", "did you mean `min`?"], id="nested-key"),
-        pytest.param("type: integer, min", "type: integr, min", ["line 10", "did you mean `integer`?", "allowed: integer, number"], id="value"),
-        pytest.param("usual: 100", "usul: 100", ["line 13", "`expectations[0].usul`", "did you mean `usual`?"], id="in-a-list"),
-        pytest.param("[0.5, 2.0]", "[2.0, 0.5]", ["line 13", "2 is above 0.5"], id="band"),
-        pytest.param("key: [flow_id]", "key: [flow_idd]", ["flow_idd", "did you mean `flow_id`?"], id="role-of-unknown-column"),
-        pytest.param("{date:%Y-%m-%d}", "{day}", ["line 3", "{date:%Y-%m-%d}"], id="template"),
-        pytest.param("min: 0", "min: 5, max: 1", ["line 10", "min 5 is above max 1"], id="range"),
-        pytest.param("tcp, udp", "tcp, NO", ["line 9", "string"], id="yaml-1.1-boolean-among-texts"),
-    ],
-)
+CASES = {
+    "top-level-key": ("key: [", "kye: [", ["line 4", "`kye` is not a known key", "did you mean `key`?"]),
+    "nested-key": ("min: 0", "mn: 0", ["line 10", "`columns.bytes.mn`", "did you mean `min`?"]),
+    "value": (
+        "type: integer, min",
+        "type: integr, min",
+        ["line 10", "did you mean `integer`?", "allowed: integer, number"],
+    ),
+    "in-a-list": ("usual: 100", "usul: 100", ["line 13", "`expectations[0].usul`", "did you mean `usual`?"]),
+    "band": ("[0.5, 2.0]", "[2.0, 0.5]", ["line 13", "2 is above 0.5"]),
+    "role-of-unknown-column": ("key: [flow_id]", "key: [flow_idd]", ["flow_idd", "did you mean `flow_id`?"]),
+    "template": ("{date:%Y-%m-%d}", "{day}", ["line 3", "{date:%Y-%m-%d}"]),
+    "range": ("min: 0", "min: 5, max: 1", ["line 10", "min 5 is above max 1"]),
+    "yaml-1.1-boolean-among-texts": ("tcp, udp", "tcp, NO", ["line 9", "string"]),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), CASES.values(), ids=CASES)
 def test_a_mistake_is_refused_with_its_line_and_the_nearest_name(old: str, new: str, words: list[str]):
     assert old in GOOD
     text = mistakes(GOOD.replace(old, new))

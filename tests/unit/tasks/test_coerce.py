@@ -38,8 +38,19 @@ def test_own_words_for_missing_replace_the_usual_ones_and_an_empty_field_of_a_nu
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("12", 12), ("+7", 7), ("007", 7), ("12.0", 12), ("12.", 12), ("-3", -3), ("1e3", 1000), (" 5 ", 5)]
-    + [("9223372036854775807", 2**63 - 1), ("-9223372036854775808", -(2**63)), ("00000000000000000000012", 12)],
+    [
+        ("12", 12),
+        ("+7", 7),
+        ("007", 7),
+        ("12.0", 12),
+        ("12.", 12),
+        ("-3", -3),
+        ("1e3", 1000),
+        (" 5 ", 5),
+        ("9223372036854775807", 2**63 - 1),
+        ("-9223372036854775808", -(2**63)),
+        ("00000000000000000000012", 12),
+    ],
 )
 def test_integers_are_read_as_people_write_them(text, value):
     assert read([text], "integer") == ([value], {})
@@ -66,8 +77,17 @@ def test_an_integer_that_cannot_be_read_fails_for_its_reason(text, rule):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1e-7", 1e-7), ("+2", 2.0), (" 3 ", 3.0), ("inf", float("inf"))]
-    + [("-Infinity", float("-inf")), ("NAN", None)],
+    [
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("1e-7", 1e-07),
+        ("+2", 2.0),
+        (" 3 ", 3.0),
+        ("inf", float("inf")),
+        ("-Infinity", float("-inf")),
+        ("NAN", None),
+    ],
 )
 def test_numbers_are_read_as_programs_write_them(text, value):
     assert read([text], "number") == ([value], {})
@@ -160,7 +180,9 @@ WRITTEN = st.one_of(
     st.integers(-(2**70), 2**70).map(str),
     st.floats().map(repr),
     st.sampled_from(["", " ", "NA", "n/a?", "0x1F", "+7", "12.0", "1e5", "12.5", " 3 ", "inf", "NAN", "true", "t"]),
-    st.sampled_from(["2026-09-20T00:00:11Z", "2026-09-20 01:02", "2026-02-30", "20260920", "2026-09-20T10:00:00+05:30"]),
+    st.sampled_from(
+        ["2026-09-20T00:00:11Z", "2026-09-20 01:02", "2026-02-30", "20260920", "2026-09-20T10:00:00+05:30"]
+    ),
     st.text(max_size=5),
 )
 

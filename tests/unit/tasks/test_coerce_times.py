@@ -46,7 +46,9 @@ def test_iso_times(text, moment):
     assert read([text, "2026-02-30", "soon", "NA"]) == ([moment, None, None, None], [1, 2])
 
 
-@pytest.mark.parametrize("text", ["2026-13-01", "2026-02-30T10:00:00Z", "2026-09-20T25:00:00", "20.09.2026", "12", "now"])
+@pytest.mark.parametrize(
+    "text", ["2026-13-01", "2026-02-30T10:00:00Z", "2026-09-20T25:00:00", "20.09.2026", "12", "now"]
+)
 def test_what_is_no_time_fails(text):
     assert read([text]) == ([None], [0])
 
@@ -115,7 +117,9 @@ def test_a_count_beyond_the_calendar_fails(text):
 
 
 def test_native_times_keep_their_zone_or_take_the_datasets():
-    aware = pa.array([datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))], pa.timestamp("ms", tz="Asia/Tokyo"))
+    aware = pa.array(
+        [datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))], pa.timestamp("ms", tz="Asia/Tokyo")
+    )
     naive = pa.array([datetime(2026, 7, 1, 12)], pa.timestamp("ns"))  # noqa: DTZ001 (local on purpose)
     assert read(aware, zone=BERLIN) == (["2026-07-01T10:00:00"], [])
     assert read(naive, zone=BERLIN) == (["2026-07-01T10:00:00"], [])

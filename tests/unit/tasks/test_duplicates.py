@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import hypothesis.strategies as st
 import numpy as np
@@ -56,7 +57,9 @@ def kept(splits):
 
 def gone(splits):
     tables = [pq.read_table(s.quarantined) for s in splits if s.quarantined]
-    return [(r["sereno_file"], r["sereno_line"], r["column"], r["rule"], r["value"]) for t in tables for r in t.to_pylist()]
+    return [
+        (r["sereno_file"], r["sereno_line"], r["column"], r["rule"], r["value"]) for t in tables for r in t.to_pylist()
+    ]
 
 
 def test_the_first_of_two_equal_keys_stays_over_parts_and_files(tmp_path):
@@ -72,7 +75,11 @@ def test_the_first_of_two_equal_keys_stays_over_parts_and_files(tmp_path):
         ("b.csv", 2, "(key)", "key", "2"),
         ("b.csv", 4, "(key)", "key", "3"),
     ]
-    assert [(s.rows, s.rows_accepted, s.columns) for s in splits] == [(3, 2, {"(key)": 1}), (1, 1, {}), (3, 1, {"(key)": 2})]
+    assert [(s.rows, s.rows_accepted, s.columns) for s in splits] == [
+        (3, 2, {"(key)": 1}),
+        (1, 1, {}),
+        (3, 1, {"(key)": 2}),
+    ]
 
 
 def test_a_spoilt_row_is_not_the_first_of_a_pair_and_its_failure_stays_recorded(tmp_path):
@@ -116,9 +123,7 @@ def test_a_part_that_loses_all_its_rows_has_no_accepted_file(tmp_path):
 def test_parts_and_buckets_change_nothing(tmp_path, monkeypatch, bucket_rows, ids, cuts):
     monkeypatch.setattr(tasks.duplicates, "BUCKET_ROWS", bucket_rows)
     edges = [0, *sorted(c for c in cuts if c < len(ids)), len(ids)]
-    parts = [
-        ("a.csv", 2 + start, [(str(i), "1") for i in ids[start:end]]) for start, end in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [("a.csv", 2 + start, [(str(i), "1") for i in ids[start:end]]) for start, end in pairwise(edges)]
     splits = remove_repeated(split(tmp_path, parts), Serial(), tmp_path)
     first = sorted({i: place for place, i in reversed(list(enumerate(ids)))}.values())
     assert [line - 2 for _, line, _ in kept(splits)] == first

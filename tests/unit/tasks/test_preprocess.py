@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import hypothesis.strategies as st
 import numpy as np
@@ -48,7 +49,7 @@ def rows_table(dataset, rows, file="a.csv"):
 
 def dealt(table, edges, folder):
     paths = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         paths.append(folder / f"in-{start}-{end}.parquet")
         pq.write_table(table.slice(start, end - start), paths[-1])
     return paths
@@ -67,7 +68,9 @@ ROW = st.tuples(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(ROW, min_size=1, max_size=40), cuts=st.sets(st.integers(1, 39), max_size=20), seed=st.integers(0, 9))
+@given(
+    rows=st.lists(ROW, min_size=1, max_size=40), cuts=st.sets(st.integers(1, 39), max_size=20), seed=st.integers(0, 9)
+)
 def test_partitions_and_their_order_change_nothing(tmp_path, rows, cuts, seed):
     dataset = made()
     table = rows_table(dataset, rows)
@@ -112,8 +115,12 @@ def test_counters_are_exact(tmp_path):
 
 def test_categories_are_bounded_and_the_rest_is_other(tmp_path):
     dataset = made()
-    rows = [(1.0, 1, f"v{i:04}", None, None, 0, i) for i in range(MAX_VALUES + 50)] + [(1.0, 1, "v0249", None, None, 0, 1)]
-    counters = preprocess(dataset, dealt(rows_table(dataset, rows), [0, 100, 251], tmp_path), Serial(), tmp_path).counters
+    rows = [(1.0, 1, f"v{i:04}", None, None, 0, i) for i in range(MAX_VALUES + 50)] + [
+        (1.0, 1, "v0249", None, None, 0, 1)
+    ]
+    counters = preprocess(
+        dataset, dealt(rows_table(dataset, rows), [0, 100, 251], tmp_path), Serial(), tmp_path
+    ).counters
     values = counters["columns"]["c"]["values"]
     assert len(values) == MAX_VALUES + 1
     assert values["other"] == 50
@@ -132,7 +139,9 @@ def test_a_night_without_accepted_rows(tmp_path):
 def test_the_window_holds_the_smallest_hashes_of_all_nights(rows):
     dataset = made()
     nights = [
-        smallest(rows_table(dataset, [(1.0, 1, "a", True, "x", 0, f"{night}-{k}") for k in range(20)], f"{night}.csv"), 15)
+        smallest(
+            rows_table(dataset, [(1.0, 1, "a", True, "x", 0, f"{night}-{k}") for k in range(20)], f"{night}.csv"), 15
+        )
         for night in range(3)
     ]
     window = merge_window(nights, rows)

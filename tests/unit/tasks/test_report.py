@@ -28,22 +28,7 @@ from schemas.results import (
     ScoreDistribution,
     TrainingSummary,
 )
-from tasks.report import MOST_BYTES, night_artifact_markdown, report_html, report_json, write_report
-from tasks.report_advice import off_by, verdict
-from tasks.report_mask import masked, masked_key
-from tasks.report_text import (
-    MASK,
-    data,
-    moment,
-    number,
-    percent,
-    probability,
-    readable,
-    seconds,
-    shortened,
-    size,
-    visible,
-)
+from tasks.report import MOST_BYTES, PAGES, night_artifact_markdown, report_html, report_json, write_report
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 STATUSES = ("done", "skipped", "blocked", "partial", "failed", "missing")
@@ -277,7 +262,7 @@ def test_the_parts_of_a_night_are_all_there():
         "10.45",
         "1.1 × 10⁻⁵",
         "line 1,038",
-        "00:56:34.863 UTC",
+        "00:56:34 UTC",
         "expected some",
         "version 17, promoted tonight",
         "1 night, 2026-03-05",
@@ -289,31 +274,34 @@ def test_the_parts_of_a_night_are_all_there():
         assert words.replace("\N{NO-BREAK SPACE}", " ") in text.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_hint_in_the_reason_becomes_a_step():
-    report = bare("failed")
-    reason = "The disk is full.\nIt holds 3 nights.\nHint: free some space"
-    told = verdict(report.model_copy(update={"result": report.result.model_copy(update={"reason": reason})}))
-    assert [r.text for r in told.reasons] == ["The disk is full.", "It holds 3 nights."]
-    assert told.steps[0].text == "Free some space."
-
-
-def test_an_unreadable_night_cannot_be_accepted():
-    steps = verdict(bare("blocked")).steps
-    assert [step.command for step in steps] == ["sereno run flows --date 2026-03-06"]
-
-
-def test_a_hostile_dataset_name_is_quoted_in_commands():
-    report = bare("missing")
-    report = report.model_copy(update={"result": report.result.model_copy(update={"dataset": "a; rm -rf x"})})
-    assert verdict(report).steps[-1].command == "sereno run 'a; rm -rf x' --date 2026-03-06"
-
-
 def test_the_timeline_ends_tonight_and_marks_what_was_not_done():
     history = [{"date": "2026-03-05", "status": "blocked", "rows": {"read": 251}, "alerts": 0}, {"night": "2026-03-09"}]
     page = Page(report_html(a_report(history=tuple(history))))
     assert "2 nights as a table" in page.text
     assert any(attributes.get("class") == "m-blocked" for attributes in page.all("rect"))
     assert "2026-03-09" not in page.text
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.040_45 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_and_charts_have_the_contrast_of_wcag_aa(theme):
+    blocks = re.findall(r":root \{(.*?)\}", (PAGES / "report.css").read_text(encoding="utf-8"), flags=re.DOTALL)
+    tokens = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[theme]))
+    for ground in ("paper", "card", "wash"):
+        for ink in ("ink", "soft", "night-strong", "lamp", "done", "blocked", "failed", "partial", "missing"):
+            assert contrast(tokens[ink], tokens[ground]) >= 4.5, (ink, ground)
+        for shape in ("night", "ochre"):
+            assert contrast(tokens[shape], tokens[ground]) >= 3, (shape, ground)
 
 
 # --- closed to what the data holds ----------------------------------------------------------------------------------
@@ -406,7 +394,7 @@ def test_lists_say_how_many_more_there_are():
 words = st.text(max_size=60) | st.sampled_from([text for text in HOSTILE if "\ud800" not in text])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(words, words, st.sampled_from(STATUSES), st.floats() | st.none())
 def test_any_text_and_number_give_an_inert_page(text, other, status, value):
     report = a_report(status, text=text)
@@ -421,134 +409,6 @@ def test_any_text_and_number_give_an_inert_page(text, other, status, value):
     }
     assert_inert(report_html(report.model_copy(update=changes)))
     assert night_artifact_markdown(report.model_copy(update=changes))
-
-
-# --- sensitive columns ----------------------------------------------------------------------------------------------
-
-HIDDEN = "tell-nobody"
-
-
-def test_values_of_sensitive_columns_appear_nowhere(tmp_path):
-    report = a_report(sensitive=("person",), key=("flow_id", "person"), entity="person", event_time="at")
-    alert = an_alert().model_copy(
-        update={
-            "key": f"F-1|{HIDDEN}",
-            "entity": HIDDEN,
-            "contributions": (Contribution(column="person", share=1.0, actual=HIDDEN, expected=HIDDEN),),
-        }
-    )
-    sample = {"source_file": "f.csv", "source_line": 3, "rule": "pattern"}
-    quarantined = [("person", HIDDEN), ("(key)", f"F-1|{HIDDEN}"), ("(row)", f"F-1,{HIDDEN},3")]
-    report = report.model_copy(
-        update={
-            "alerts": (alert,),
-            "quarantine_sample": tuple(
-                QuarantineSample(key=f"F-1|{HIDDEN}", column=column, value=value, **sample)
-                for column, value in quarantined
-            ),
-            "expectation_outcomes": (an_outcome(column="person", observed=HIDDEN, message=f"is {HIDDEN}"),),
-        }
-    )
-    paths = write_report(report, tmp_path)
-    for path in (paths.html, paths.json):
-        text = path.read_text(encoding="utf-8")
-        assert HIDDEN not in text
-        assert f"F-1|{MASK}" in text
-
-
-def test_other_columns_are_shown():
-    report = a_report(sensitive=("person",))
-    assert masked(report) == report
-
-
-def test_a_report_that_does_not_know_its_key_columns_masks_keys():
-    alert = masked(a_report(sensitive=("person",), key=None)).alerts[0]
-    assert (alert.key, alert.entity, alert.event_time) == (MASK, MASK, MASK)
-
-
-@pytest.mark.parametrize(
-    ("key", "columns", "shown"),
-    [
-        ("a|b", ("x", "y"), f"a|{MASK}"),
-        ("a|b|c", ("x", "y"), MASK),
-        ("a|b", ("x", "z"), "a|b"),
-        ("0af3", (), "0af3"),
-        ("a", None, MASK),
-    ],
-)
-def test_only_the_sensitive_part_of_a_key_is_masked(key, columns, shown):
-    assert masked_key(key, columns, frozenset({"y"})) == shown
-
-
-# --- by how much ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("observed", "expected", "said"),
-    [
-        ("251 rows", "about 2,498 are usual (1,249 to 4,996 allowed)", "4.98 times too low"),
-        ("1,232,896", "300 to 9,000", "137 times too high"),
-        ("9,500", "300 to 9,000", "500 too high"),
-        ("14.1 %", "at most 12 %", "2.1 points too high"),
-        ("40 %", "at least 50 %", "10 points too low"),
-        ("0", "300 to 9,000", "300 too low"),
-        ("-5", "-2 to 2", "3 too low"),
-        ("no accepted rows", "300 to 9,000", ""),
-        ("3 of 9", "at most 2", ""),
-        ("0.14", "at most 12 %", ""),
-        ("5", "to hold", ""),
-    ],
-)
-def test_a_failed_expectation_says_by_how_much(observed, expected, said):
-    assert off_by(an_outcome(observed=observed, expected=expected)) == said
-
-
-# --- numbers and text -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (number(12_345.678), "12,346"),
-        (number(0.012_345_6), "0.01235"),
-        (number(-1.5), "−1.5"),
-        (number(1.23e-7), "1.23 × 10⁻⁷"),
-        (number(math.nan), "not a number"),
-        (number(-math.inf), "−∞"),
-        (number(None), "–"),
-        (probability(0.0002), "0.00020"),
-        (probability(0.0), "0"),
-        (percent(1, 10_000), "< 0.1 %"),
-        (percent(9_999.5, 10_000), "> 99.9 %"),
-        (percent(1, 0), "–"),
-        (seconds(0.4), "0.40 s"),
-        (seconds(125), "2 min 05 s"),
-        (seconds(59.7), "1 min 00 s"),
-        (seconds(3_840), "1 h 04 min"),
-        (size(93_211), "93.2 kB"),
-        (size(999_999), "1 MB"),
-        (size(1.5e9), "1.5 GB"),
-        (readable("3.098e+08"), "309,800,000"),
-        (readable("007"), "007"),
-        (moment("2026-03-06T01:02:03.000+00:00", "2026-03-06"), "01:02:03 UTC"),
-        (moment("2026-03-05T23:59:00Z", "2026-03-06"), "2026-03-05 23:59:00 UTC"),
-    ],
-)
-def test_numbers_read_at_a_glance(shown, expected):
-    assert shown.replace("\N{NO-BREAK SPACE}", " ") == expected
-
-
-def test_what_cannot_be_seen_is_spelt_out():
-    assert visible("a\x00\u202e\ud800\n") == "a␀⟨U+202E⟩⟨U+D800⟩␊"
-    assert visible("Größe שלום") == "Größe שלום"
-    assert data("שלום") == "<bdi>שלום</bdi>"
-
-
-@given(st.text(), st.integers(1, 50))
-def test_shortened_text_is_bounded_and_says_so(text, limit):
-    shown, cut = shortened(text, limit)
-    assert len(shown) <= limit
-    assert bool(cut) == (len(text) > limit or len(visible(text)) > limit)
 
 
 # --- for the orchestrator -------------------------------------------------------------------------------------------

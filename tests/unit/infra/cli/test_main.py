@@ -71,7 +71,9 @@ def test_an_unknown_dataset_names_those_that_are_there(capsys, tmp_path: Path):
     ("error", "code", "words"),
     [
         pytest.param(LockedNight("held", hint="wait"), Exit.LOCKED, "Hint: wait", id="sereno"),
-        pytest.param(PermissionError(13, "Permission denied", "/data/x"), Exit.FAILED, "/data/x: Permission denied", id="os"),
+        pytest.param(
+            PermissionError(13, "Permission denied", "/data/x"), Exit.FAILED, "/data/x: Permission denied", id="os"
+        ),
         pytest.param(ZeroDivisionError("division by zero"), Exit.FAILED, "the details are in", id="defect"),
     ],
 )
@@ -89,7 +91,9 @@ def test_whatever_is_raised_ends_in_words_and_an_exit_code(capsys, error, code, 
 def test_settings_show_where_they_came_from_and_no_secret(capsys, tmp_path: Path, monkeypatch):
     (tmp_path / "sereno.yaml").write_text("seed: 5\n", encoding="utf-8")
     monkeypatch.setenv("SERENO_DATABASE", "postgresql://user:hunter2@host/db")
-    code, out, _ = run(capsys, "--project", str(tmp_path), "--set", "cluster.kind=threads", "config", "show", "--resolved")
+    code, out, _ = run(
+        capsys, "--project", str(tmp_path), "--set", "cluster.kind=threads", "config", "show", "--resolved"
+    )
     assert code == 0
     assert "seed = 5    (sereno.yaml, line 1)" in out
     assert "cluster.kind = threads    (flag)" in out

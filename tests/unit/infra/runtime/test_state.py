@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -102,10 +103,8 @@ def test_threads_that_start_at_once_get_the_night_once(state: State) -> None:
     won: list[str] = []
 
     def start() -> None:
-        try:
+        with contextlib.suppress(LockedNight):
             won.append(state.start_run("flows", NIGHT, "run", "fp").id)
-        except LockedNight:
-            pass
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
@@ -116,8 +115,9 @@ def test_threads_that_start_at_once_get_the_night_once(state: State) -> None:
 
 
 def test_night_of_a_dead_process_is_free_at_once(state: State, tmp_path: Path) -> None:
-    code = f"from infra.runtime.state import State; State({url_of(tmp_path)!r}).open().start_run('flows', '2026-09-20', 'run', 'fp')"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    take = "State(sys.argv[1]).open().start_run('flows', '2026-09-20', 'run', 'fp')"
+    code = f"import sys; from infra.runtime.state import State; {take}"
+    subprocess.run([sys.executable, "-P", "-c", code, url_of(tmp_path)], check=True)
     assert [run.status for run in state.live()] == ["running"]
     state.start_run("flows", NIGHT, "run", "fp")
     dead = state.recent("flows", night=NIGHT)[1]

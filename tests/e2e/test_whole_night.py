@@ -1,0 +1,205 @@
+"""Whole nights with a real Prefect server, real MLflow and real Dask workers, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+FIRST, ATTACKED, BLOCKED, LAST = "2026-03-02", "2026-03-05", "2026-03-07", "2026-03-08"
+
+
+@pytest.fixture(scope="module")
+def watched(simulated: Path, tmp_path_factory: pytest.TempPathFactory, sereno, drive) -> dict[str, Any]:
+    """A project after some nights: 1 to 3 validated, 4 run by worker processes, the broken one blocked."""
+    root = tmp_path_factory.mktemp("watched") / "project"
+    shutil.copytree(simulated, root)
+    relocate(root, simulated)
+    validated = drive(
+        root, "flows", [{"date": f"2026-03-0{day}", "options": {"only_validate": True}} for day in (2, 3, 4)]
+    )
+    run = sereno(
+        "--project", root, "run", "flows", "--date", ATTACKED, "--json", SERENO_CLUSTER__KIND="processes"
+    )
+    blocked = sereno("--project", root, "validate", "flows", "--date", BLOCKED, "--json")
+    return {"root": root, "validated": validated, "run": run, "blocked": blocked}
+
+
+def relocate(root: Path, before: Path) -> None:
+    """The copy reads its own files."""
+    path = root / "datasets" / "flows.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(str(before), str(root)), encoding="utf-8")
+
+
+def test_a_night_goes_from_files_to_a_report(watched: dict[str, Any]):
+    assert [night["exit"] for night in watched["validated"]] == [0, 0, 0]
+    assert watched["run"].code == 0, watched["run"].err
+    night = watched["run"].json
+    assert night["status"] == "done"
+    assert night["rows"]["read"] == night["rows"]["accepted"] + night["rows"]["quarantined"]
+    assert night["rows"]["quarantined"] == 14
+    assert night["model"]["promoted"] is True
+    assert night["model"]["champion"] == night["model"]["version"] == "1"
+    assert 0 < night["alerts"] < 100
+    assert set(night["seconds"]) >= {"ingest", "validate", "preprocess", "train", "gate", "score", "report"}
+    page = Path(night["report"])
+    assert 20_000 < page.stat().st_size < 1_500_000
+    report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert report["training"]["nights"] == [FIRST, "2026-03-03", "2026-03-04"]
+    assert len(report["alerts"]) == min(night["alerts"], 200)
+
+
+def test_prefect_has_a_run_a_stage_and_a_link_to_the_report(watched: dict[str, Any]):
+    with sqlite3.connect(watched["root"] / "state" / "prefect" / "prefect.db") as database:
+        flows = dict(database.execute("SELECT name, state_type FROM flow_run").fetchall())
+        tasks = {name for (name,) in database.execute("SELECT name FROM task_run")}
+        artifacts = [key for (key,) in database.execute("SELECT key FROM artifact")]
+    assert flows[f"flows {ATTACKED}"] == "COMPLETED"
+    assert flows[f"flows {BLOCKED}"] == "FAILED"
+    assert {"ingest", "validate", "preprocess", "train", "gate", "score", "promote", "report"} <= tasks
+    assert "flows-report" in artifacts
+
+
+def test_a_night_asked_twice_is_done_already(watched: dict[str, Any], sereno):
+    again = sereno("--project", watched["root"], "run", "flows", "--date", ATTACKED, "--json")
+    assert again.code == 0
+    first = watched["run"].json
+    assert again.json["status"] == "skipped"
+    assert {**again.json, "status": "", "reason": ""} == {**first, "status": "", "reason": ""}
+
+
+def test_a_blocked_night_writes_no_accepted_rows_and_waits_for_a_person(watched: dict[str, Any], sereno):
+    blocked = watched["blocked"]
+    assert blocked.code == 3, blocked.err
+    rows = blocked.json["rows"]
+    assert rows["accepted"] == 0
+    assert rows["held"] == rows["read"] > 0
+    assert "--accept" in blocked.json["reason"]
+    assert blocked.json["expectations"]["blocking"] >= 1
+    accepted = sereno("--project", watched["root"], "validate", "flows", "--date", BLOCKED, "--accept", "--json")
+    assert accepted.code == 0, accepted.err
+    assert accepted.json["rows"]["accepted"] == rows["read"]
+    assert any("accepted by" in warning for warning in accepted.json["warnings"])
+
+
+def test_a_date_without_a_file_is_missing(watched: dict[str, Any], sereno):
+    missing = sereno("--project", watched["root"], "run", "flows", "--date", "2026-04-01", "--json")
+    assert missing.code == 7
+    assert missing.json["status"] == "missing"
+    assert "2026-04-01" in missing.json["reason"]
+
+
+def test_scores_are_exported_with_the_names_of_the_design(watched: dict[str, Any], sereno, tmp_path: Path):
+    target = tmp_path / "scores.jsonl"
+    done = sereno("--project", watched["root"], "scores", "flows", "--date", ATTACKED, "--to", target)
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == watched["run"].json["rows"]["accepted"]
+    names = ["flow_id", "event_time", "score", "p_value", "is_alert", "in_sample", "model_version", "contributions"]
+    assert list(rows[0]) == names
+    assert sum(row["is_alert"] for row in rows) == watched["run"].json["alerts"]
+    assert all(0 < row["p_value"] <= 1 for row in rows)
+    top = max(rows, key=lambda row: row["score"])
+    assert top["is_alert"]
+    assert set(top["contributions"][0]) == {"column", "share", "actual", "expected"}
+
+
+def test_plan_writes_nothing(watched: dict[str, Any], sereno):
+    root = watched["root"]
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if "-shm" not in path.name}
+    plan = sereno("--project", root, "plan", "flows", "--date", LAST, "--json")
+    assert plan.code == 0, plan.err
+    assert plan.json["status"] == "would run"
+    assert plan.json["window"][0] == FIRST
+    after = {path: path.stat().st_mtime_ns for path in root.rglob("*") if "-shm" not in path.name}
+    assert after == before
+
+
+def test_status_and_versions_are_told(watched: dict[str, Any], sereno):
+    root = watched["root"]
+    nights = sereno("--project", root, "status", "flows", "--json").json
+    assert {night["date"]: night["status"] for night in nights}[ATTACKED] == "done"
+    versions = sereno("--project", root, "models", "list", "flows", "--json")
+    assert versions.code == 0, versions.err
+    assert [row["version"] for row in versions.json] == ["1"]
+    shown = sereno("--project", root, "models", "show", "flows", "1")
+    assert shown.code == 0
+    rollback = sereno("--project", root, "models", "rollback", "flows")
+    assert rollback.code != 0
+    assert "Hint" in rollback.err
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process], seconds: float = 20.0) -> list[psutil.Process]:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def started(simulated: Path, tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[bytes], Path]]:
+    """Start a run of the first night, and wait until server, training process and workers are there."""
+
+    def start() -> tuple[subprocess.Popen[bytes], Path]:
+        root = tmp_path / "project"
+        shutil.copytree(simulated, root)
+        relocate(root, simulated)
+        command = [sys.executable, "-P", "-m", "infra.cli.main", "--project", str(root), "run", "flows", "--date", FIRST]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "SERENO_CLUSTER__KIND": "processes"},
+        )
+        ends = time.monotonic() + 120
+        while time.monotonic() < ends and process.poll() is None:
+            if list((root / "state" / "work").glob("flows/*/*")) and len(descendants(process.pid)) >= 4:
+                return process, root
+            time.sleep(0.1)
+        pytest.fail(f"the run did not get to work (exit code {process.poll()})")
+
+    return start
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "sigterm"])
+def test_a_run_that_is_stopped_leaves_no_process_and_no_scratch_behind(number: int, started, sereno):
+    process, root = started()
+    children = descendants(process.pid)
+    process.send_signal(number)
+    process.wait(60)
+    left = gone(children)
+    for child in left:
+        child.kill()
+    assert not left
+    if number == signal.SIGTERM:
+        assert process.returncode == 143
+        assert not list((root / "state" / "work").glob("flows/*/*"))
+    status = sereno("--project", root, "doctor", "--json")
+    dead = next(finding for finding in status.json if finding["what"] == "runs that died")
+    assert dead["ok"] is (number == signal.SIGTERM)
+
+
+def test_the_second_of_two_runs_of_a_night_names_the_first(started, sereno):
+    process, root = started()
+    try:
+        second = sereno("--project", root, "run", "flows", "--date", FIRST)
+        assert second.code == 6, second.err
+        assert f":{process.pid}:" in second.err
+    finally:
+        process.terminate()
+        process.wait(60)

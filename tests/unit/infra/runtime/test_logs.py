@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.runtime.logs import SecretFilter, run_log, secrets_of, set_up_logging
+from infra.runtime.progress import Progress
+from schemas.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def root_logger_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_terminal_gets_words_and_a_pipe_gets_json() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        set_up_logging(stream=stream)
+        logging.getLogger("tasks.ingest").warning("three files", extra={"rows": 3})
+    assert terminal.getvalue().rstrip().endswith("warning: three files")
+    line = json.loads(pipe.getvalue())
+    assert (line["level"], line["logger"], line["message"], line["rows"]) == (
+        "warning",
+        "tasks.ingest",
+        "three files",
+        3,
+    )
+    assert len(terminal.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("open postgresql+psycopg://ana:hunter2@db/x", "hunter2"),
+        ("s3://key:se/cret@bucket", "se/cret"),
+        ("PREFECT_API_AUTH_STRING=sereno:abcd1234", "abcd1234"),
+        ("Authorization: Bearer abcdefghijkl", "abcdefghijkl"),
+        ("Authorization: Basic YWxhZGRpbjpvcGVu", "YWxhZGRpbjpvcGVu"),
+        ('{"api_key": "pnu_12345"}', "pnu_12345"),
+        ("https://x/y?token=abc123&z=1", "abc123"),
+        ("password: topsecret", "topsecret"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str, hidden: str) -> None:
+    masked = SecretFilter().mask(text)
+    assert "***" in masked
+    assert hidden not in masked
+
+
+def test_plain_text_stays() -> None:
+    text = "12 rows of flows at 2026-09-20T02:30:00, https://example.org/a:b, tokens: kept in report"
+    assert SecretFilter().mask("https://example.org/path?x=1 12:30") == "https://example.org/path?x=1 12:30"
+    assert SecretFilter().mask(text).startswith("12 rows of flows at 2026-09-20T02:30:00, https://example.org/a:b")
+
+
+def test_settings_marked_secret_appear_nowhere(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"database": "postgresql://u:longpassword@h/d", "prefect": {"api_key": "kkkk-1111"}}
+    )
+    stream = io.StringIO()
+    masking = set_up_logging(secrets=secrets_of(settings), stream=stream)
+    with run_log(tmp_path / "logs", "run-1", masking) as path:
+        try:
+            int("kkkk-1111")
+        except ValueError:
+            logging.getLogger("x").exception("with %s", "kkkk-1111")
+    logging.getLogger("x").info("after the run")
+    written = path.read_text(encoding="utf-8")
+    for text in (stream.getvalue(), written):
+        assert "kkkk-1111" not in text
+        assert "ValueError" in text
+    assert "after the run" not in written
+    assert json.loads(written)["level"] == "error"
+
+
+def test_progress_shows_on_a_terminal_only() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        progress = Progress(stream)
+        progress.say("train  epoch 1\nof 2")
+        progress.clear()
+        progress.clear()
+    assert "train epoch 1 of 2" in terminal.getvalue()
+    assert pipe.getvalue() == ""
