@@ -11,7 +11,7 @@ from datetime import date as Date
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.runtime.lease import Lease
-from infra.runtime.logs import run_log
+from infra.runtime.logs import SecretFilter, run_log, secrets_of
 from infra.runtime.work import work_folder
 from schemas.dataset import Dataset, load_dataset
 from schemas.errors import SerenoError
@@ -126,7 +126,7 @@ def train_only(
     run = services.state.start_run(name, request.date, "train", "", protocol=PIPELINE_PROTOCOL)
     with (
         Lease(services.state, run.id) as lease,
-        run_log(services.project.logs, run.id),
+        run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
         work_folder(services.project, name, request.date, run.id) as folder,
     ):
         work = AtWork(Night(request, services, run, folder, window=window), session, lease)
@@ -153,7 +153,7 @@ def _night_held(session: Session, request: NightRequest, due: Due) -> Iterator[A
     )
     with (
         Lease(services.state, run.id) as lease,
-        run_log(services.project.logs, run.id),
+        run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
         work_folder(services.project, name, request.date, run.id) as folder,
     ):
         night = Night(request, services, run, folder, window=window_of(request, services), inputs=due.inputs)

@@ -72,7 +72,7 @@ def scores_of(parts: Matrix) -> Matrix:
 def p_values(scores: Matrix, calibration: Matrix) -> Matrix:
     """Conformal p-values [rows] against sorted calibration scores."""
     at_or_above = len(calibration) - np.searchsorted(calibration, scores, side="left")
-    values: Matrix = (1.0 + at_or_above) / (len(calibration) + 1.0)
+    values: Matrix = np.asarray((1.0 + at_or_above) / (len(calibration) + 1.0), dtype=np.float64)
     return values
 
 

@@ -25,10 +25,13 @@ class Difference:
     second: float
     error: float
 
-    @property
-    def is_worse(self) -> bool:
-        """Whether the first is worse by more than one standard error."""
-        return self.first < self.second - self.error
+    def at_least(self, margin: float) -> float:
+        """The AUROC that the first must reach: the second's, less one standard error or the margin, if that is more."""
+        return self.second - max(self.error, margin)
+
+    def is_worse(self, margin: float = 0.0) -> bool:
+        """Whether the first is worse by more than one standard error and by more than the margin."""
+        return self.first < self.at_least(margin)
 
 
 def compare(

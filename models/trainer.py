@@ -18,7 +18,7 @@ from schemas.errors import TrainingFailed
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Progress = Callable[[int, float, float], None]
 
-LARGEST_BATCHES = 20
+LEAST_STEPS = 40  # in an epoch; a small sample gets small batches
 CHUNK = 8_192
 NEW_BEST = 1e-4
 FINAL_RATE = 0.05
@@ -110,7 +110,7 @@ class _Program:
         import keras
         import tensorflow as tf
 
-        self.batch = max(1, min(budget.batch_size, len(fit) // LARGEST_BATCHES or 1))
+        self.batch = max(1, min(budget.batch_size, len(fit) // LEAST_STEPS or 1))
         self.budget = budget
         self.optimizer = keras.optimizers.Adam(budget.learning_rate)
         self.optimizer.build(model.trainable_variables)

@@ -5,10 +5,12 @@ Plain functions without an orchestrator in them; `flows` says in which order the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from schemas.errors import BlockedNight, TrainingFailed, UsageError
+from schemas.errors import BlockedNight, SerenoError, TrainingFailed, UsageError
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.night import Night, accepted_before, actor
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from infra.runtime.compute import Compute
+    from models.registry import Registry
     from tasks.train import TrainingProcess
 
 MIN_WINDOW_ROWS = 200
@@ -77,6 +80,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
     from tasks.train import TrainingRequest
 
     sample, in_sample = _training_sample(night)
+    _prepare(night.services.registry)
     try:
         night.trained = trainer.train(
             TrainingRequest(
@@ -96,6 +100,16 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
         night.training_failure = str(error)
 
 
+def _prepare(registry: Registry) -> None:
+    """Import MLflow and open its store while the training process works."""
+
+    def prepare() -> None:
+        with suppress(SerenoError):  # the gate's own call tells it
+            registry.prepare()
+
+    Thread(target=prepare, name="mlflow-import", daemon=True).start()
+
+
 def gate(night: Night) -> None:
     """Register the challenger and judge it."""
     from tasks.gate import judge
@@ -106,12 +120,15 @@ def gate(night: Night) -> None:
     registry = night.services.registry
     night.challenger = register(night.services, registry, night.dataset, night.trained, night.run.id)
     champion = champion_bundle(night.services, registry, night.dataset.name)
+    if champion is None and night.services.state.champion(night.dataset.name):
+        night.warnings.append("the champion's bundle is gone or changed; the challenger was judged without it")
     night.decision = judge(
         night.dataset,
         night.trained.bundle,
         night.trained.bundle_hash,
         night.work / "window.parquet",
-        champion=champion,
+        champion=champion.path if champion else None,
+        champion_hash=champion.hash if champion else None,
         seed=night.seed,
     )
 

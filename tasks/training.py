@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.detector import Frozen
-from schemas.errors import PromotionRefused, TrainingFailed, UsageError
+from schemas.errors import BundleError, PromotionRefused, TrainingFailed, UsageError
 from schemas.results import ModelOutcome, TrainingSummary
 from schemas.tables import accepted_schema
 
@@ -94,7 +94,7 @@ def settle_training(night: Night) -> TrainingDecision:
     if night.trained is None or night.decision is None or night.challenger is None:
         raise TrainingFailed(f"{night.dataset.name}: {night.training_failure or 'training ended without a detector'}")
     first = night.services.state.champion(night.dataset.name) is None
-    promote = night.decision.promote and (night.dataset.detector.promotion == "auto" or first)
+    promote = becomes_champion(night.dataset, night.decision, first=first)
     settle_promotion(
         night.services, night.dataset, night.challenger, night.trained, night.decision, night.run.id, promote=promote
     )
@@ -107,7 +107,7 @@ def settle_training(night: Night) -> TrainingDecision:
         epochs=summary.epochs,
         seconds=summary.seconds,
         promoted=promote,
-        reason="; ".join(night.decision.reasons),
+        reason=decided(night.decision, first=first),
     )
 
 
@@ -135,10 +135,23 @@ def register(services: Services, registry: Registry, dataset: Dataset, trained: 
     return version
 
 
-def champion_bundle(services: Services, registry: Registry, name: str) -> Path | None:
-    """The champion's bundle folder, by the ledger."""
+@dataclass(frozen=True)
+class ChampionBundle:
+    """The champion's folder, and the hash that the ledger has for it."""
+
+    path: Path
+    hash: str
+
+
+def champion_bundle(services: Services, registry: Registry, name: str) -> ChampionBundle | None:
+    """The champion's bundle by the ledger; None where there is no champion, or its bundle is gone."""
     champion = services.state.champion(name)
-    return registry.download(name, champion.version) if champion else None
+    if champion is None:
+        return None
+    try:
+        return ChampionBundle(registry.download(name, champion.version), champion.bundle_hash)
+    except (BundleError, UsageError):
+        return None
 
 
 def scoring_version(night: Night) -> ChosenVersion:
@@ -155,10 +168,8 @@ def scoring_version(night: Night) -> ChosenVersion:
         return _asked(night, registry, night.request.options.version)
     if night.trained is not None and night.decision is not None and night.challenger is not None:
         first = champion is None
-        passes = night.decision.promote
-        by_itself = passes and (night.dataset.detector.promotion == "auto" or first)
-        if by_itself:
-            reason = "; ".join(night.decision.reasons)
+        if becomes_champion(night.dataset, night.decision, first=first):
+            reason = decided(night.decision, first=first)
             outcome = _outcome(night, night.challenger, night.challenger, promoted=True, reason=reason)
             summary = night.trained.summary
             return ChosenVersion(
@@ -181,6 +192,19 @@ def scoring_version(night: Night) -> ChosenVersion:
     return ChosenVersion(
         champion.version, registry.download(name, champion.version), champion.bundle_hash, False, outcome
     )
+
+
+def becomes_champion(dataset: Dataset, decision: GateDecision, *, first: bool) -> bool:
+    """Whether a challenger becomes champion without a person; the first one need only be usable."""
+    if first:
+        return decision.usable
+    return decision.promote and dataset.detector.promotion == "auto"
+
+
+def decided(decision: GateDecision, *, first: bool) -> str:
+    """The gate's decision in words."""
+    said = "; ".join(decision.reasons)
+    return f"the first champion, although {said}" if first and not decision.promote else said
 
 
 def _why_champion(night: Night) -> str:
@@ -229,10 +253,10 @@ def settle_promotion(
     """Write the decision into the ledger, once, and let the alias follow."""
     from tasks.versions import align_alias
 
-    reason = "; ".join(decision.reasons)
+    champion = services.state.champion(dataset.name)
+    reason = decided(decision, first=promote and champion is None)
     metrics = {"checks": [dict(check) for check in decision.checks]}
     actor = f"run {run_id}"
-    champion = services.state.champion(dataset.name)
     if promote and (champion is None or champion.bundle_hash != trained.bundle_hash):
         services.state.record(
             dataset.name,

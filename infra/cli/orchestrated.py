@@ -106,7 +106,11 @@ def orchestration(
 
     quiet_environment(project)
     project.create_state()
-    set_up_logging(secrets=secrets_of(settings), level=logging.INFO if invocation.verbose else logging.WARNING)
+    set_up_logging(
+        secrets=secrets_of(settings),
+        level=logging.INFO if invocation.verbose else logging.WARNING,
+        unheard=() if invocation.verbose else ("prefect",),
+    )
     if not invocation.verbose:
         # Prefect prints each failed task's traceback otherwise; report, log file and exit code tell it to people.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

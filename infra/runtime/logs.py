@@ -101,7 +101,12 @@ class Words(logging.Formatter):
 
 
 def set_up_logging(
-    *, secrets: Iterable[str] = (), level: int = logging.INFO, stream: TextIO | None = None, as_json: bool | None = None
+    *,
+    secrets: Iterable[str] = (),
+    level: int = logging.INFO,
+    stream: TextIO | None = None,
+    as_json: bool | None = None,
+    unheard: tuple[str, ...] = (),
 ) -> SecretFilter:
     """Send the root logger's records to standard error; repeated calls replace the first.
 
@@ -110,6 +115,7 @@ def set_up_logging(
         level: The least level that is shown.
         stream: Standard error where None.
         as_json: JSON lines or words; None decides by whether the stream is a terminal.
+        unheard: Loggers, with all below them, that are left to their own handlers and to `run_log`.
 
     Returns:
         The filter, for `run_log` and for masking other texts.
@@ -122,6 +128,7 @@ def set_up_logging(
     handler.addFilter(masking)
     # On the handler, not the root: a library's logger has a level of its own, and a run's log file wants more.
     handler.setLevel(level)
+    handler.addFilter(lambda record: not f"{record.name}.".startswith(tuple(f"{name}." for name in unheard)))
     root = logging.getLogger()
     for old in [old for old in root.handlers if old.get_name() == "sereno"]:
         root.removeHandler(old)

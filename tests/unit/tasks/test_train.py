@@ -72,12 +72,11 @@ def test_a_failure_keeps_message_and_hint(child, request_):
 def test_a_child_that_dies_leaves_its_last_words_and_the_next_training_gets_a_new_one(child, request_, tmp_path):
     flag = tmp_path / "died"
     code = f"if not os.path.exists({str(flag)!r}):\n    open({str(flag)!r}, 'w'); sys.exit('out of luck')\n"
-    with (
-        child(code + SERVE) as process,
-        pytest.raises(TrainingFailed, match=r"exit code 1; its last words: out of luck"),
-    ):
+    process = child(code + SERVE)
+    with pytest.raises(TrainingFailed, match=r"exit code 1; its last words: out of luck"):
         process.train(request_)
-        assert process.train(request_).bundle == request_.output
+    assert process.train(request_).bundle == request_.output
+    process.close()
 
 
 def test_a_killed_child_hints_at_memory(child, request_):
