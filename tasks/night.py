@@ -214,16 +214,27 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         # The ingest stage meets it again, where it ends up in report and state.
         return Due("", {})
     print_ = fingerprint(request, services, inputs)
-    kind = request.options.kind
-    done = (
-        None
-        if request.options.force
-        else services.state.find_done(request.dataset.name, request.date, print_, kind=kind)
-    )
+    done = None if request.options.force else _done(services, request, print_)
     if done is None:
         return Due(print_, inputs)
     reason = f"already done by run {done.id}"
     return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason})
+
+
+def find_done(services: Services, request: NightRequest) -> Run | None:
+    """The run that did this very night already, if its inputs can be read.
+
+    Raises:
+        NoInput: Nothing arrived for the date.
+    """
+    try:
+        return _done(services, request, fingerprint(request, services, input_hashes(request, services)))
+    except UnreadableInput:
+        return None
+
+
+def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
+    return services.state.find_done(request.dataset.name, request.date, print_, kind=request.options.kind)
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:

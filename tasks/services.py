@@ -50,3 +50,9 @@ def open_services(project: Project, settings: Settings) -> Iterator[Services]:
         tracking.apply()
         registry = Registry(tracking.uri, project.artifacts)
         yield Services(project, settings, Lake(settings.lake or project.lake), state, registry)
+
+
+def looking_services(project: Project, settings: Settings, state: State) -> Services:
+    """Services for a command that only looks: nothing is created, and the state is the one that is given."""
+    lake = Lake(settings.lake or project.lake)
+    return Services(project, settings, lake, state, Registry(settings.mlflow.tracking_uri or "", project.artifacts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.runs import RunStore
-from infra.runtime.state_database import bring_up_to_date, make_engine
+from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
 
 
 class State(RunStore, PromotionStore):
@@ -31,6 +33,22 @@ class State(RunStore, PromotionStore):
         """
         bring_up_to_date(self._engine)
         return self
+
+    @classmethod
+    @contextmanager
+    def only_read(cls, url: str) -> Iterator[Self | None]:
+        """Look at a state database without leaving a trace; None where its tables are not there or not current.
+
+        Raises:
+            StateError: The database was written by a newer release, or cannot be read.
+        """
+        engine = make_reading_engine(url)
+        state = cls.__new__(cls)
+        RunStore.__init__(state, engine)
+        try:
+            yield state if check_revision(engine) else None
+        finally:
+            state.close()
 
     def close(self) -> None:
         """Close every connection."""

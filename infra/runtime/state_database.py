@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
@@ -47,6 +48,23 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+def make_reading_engine(url: str) -> Engine:
+    """Return an engine that leaves no trace: SQLite is opened read-only, and makes no file beside the database.
+
+    Raises:
+        StateError: The address is wrong.
+    """
+    file = _sqlite_file(make_url(url))
+    if file is None:
+        return make_engine(url)
+    # Without a write-ahead log beside it nobody writes, and SQLite need not make the log's index to read.
+    mode = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "mode=ro&immutable=1"
+    engine = create_engine(f"sqlite:///file:{quote(str(file.absolute()))}?{mode}&uri=true")
+    event.listen(engine, "connect", _on_read_only_connect)
+    event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that only reads.
@@ -67,6 +85,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     with _told(engine), engine.connect().execution_options(sereno_writes=True) as connection, connection.begin():
         yield connection
+
+
+def check_revision(engine: Engine) -> bool:
+    """Whether the tables are there and current.
+
+    Raises:
+        StateError: The database was written by a newer release, or cannot be read.
+    """
+    with _told(engine):
+        return _revision(engine) == REVISION
 
 
 def bring_up_to_date(engine: Engine) -> None:
@@ -162,6 +190,13 @@ def _on_sqlite_connect(connection: Any, _record: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _on_read_only_connect(connection: Any, _record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     cursor.close()
 
 

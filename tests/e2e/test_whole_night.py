@@ -31,9 +31,7 @@ def watched(simulated: Path, tmp_path_factory: pytest.TempPathFactory, sereno, d
     validated = drive(
         root, "flows", [{"date": f"2026-03-0{day}", "options": {"only_validate": True}} for day in (2, 3, 4)]
     )
-    run = sereno(
-        "--project", root, "run", "flows", "--date", ATTACKED, "--json", SERENO_CLUSTER__KIND="processes"
-    )
+    run = sereno("--project", root, "run", "flows", "--date", ATTACKED, "--json", SERENO_CLUSTER__KIND="processes")
     blocked = sereno("--project", root, "validate", "flows", "--date", BLOCKED, "--json")
     return {"root": root, "validated": validated, "run": run, "blocked": blocked}
 
@@ -159,7 +157,8 @@ def started(simulated: Path, tmp_path: Path) -> Callable[[], tuple[subprocess.Po
         root = tmp_path / "project"
         shutil.copytree(simulated, root)
         relocate(root, simulated)
-        command = [sys.executable, "-P", "-m", "infra.cli.main", "--project", str(root), "run", "flows", "--date", FIRST]
+        asked = ["--project", str(root), "run", "flows", "--date", FIRST]
+        command = [sys.executable, "-P", "-m", "infra.cli.main", *asked]
         process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
