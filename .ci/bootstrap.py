@@ -110,7 +110,7 @@ def make_venv(python, uv):
 def install(uv):
     """Install what the lock names, each file checked against its hash, then the project itself."""
     if uv:
-        run(uv, "pip", "sync", "--python", VENV_PYTHON, "--require-hashes", LOCK)
+        run(uv, "pip", "sync", "--python", VENV_PYTHON, "--require-hashes", "--compile-bytecode", LOCK)
         run(uv, "pip", "install", "--python", VENV_PYTHON, "--no-deps", "--no-build-isolation", "-e", ".")
         return
     pip = (VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")

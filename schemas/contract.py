@@ -18,7 +18,7 @@ from schemas.features import ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pandera.pandas as pandera
+    pandera = import_pandera()
 
     from schemas.dataset import Column, Dataset
 
@@ -58,7 +58,7 @@ def compile_contract(dataset: Dataset) -> pandera.DataFrameSchema:
     Returns:
         A schema for frames whose columns have the types of `DTYPES`.
     """
-    import pandera.pandas as pandera
+    pandera = import_pandera()
 
     columns = {
         name: pandera.Column(
@@ -73,7 +73,7 @@ def compile_contract(dataset: Dataset) -> pandera.DataFrameSchema:
 
 
 def _checks(column: Column) -> list[pandera.Check]:
-    import pandera.pandas as pandera
+    pandera = import_pandera()
 
     checks = []
     if column.min is not None:

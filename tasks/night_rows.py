@@ -40,7 +40,8 @@ def only_of_night(dataset: Dataset, date: Date, take: Take, rejects: RejectWrite
     column = dataset.source.date_column
     if column is None:
         return take
-    start, end = night_bounds(date, dataset.timezone)
+    # In UTC, so that a process in which Arrow ignores zones cuts the night at the same moments.
+    start, end = (bound.astimezone(UTC) for bound in night_bounds(date, dataset.timezone))
 
     def filtered(table: pa.Table, lines: pa.Array) -> None:
         import pyarrow as pa

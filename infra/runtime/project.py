@@ -24,6 +24,8 @@ _QUIET = {
     "DASK_LOGGING__DISTRIBUTED": "warning",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
+    # Pandera switches it on when it is imported; Arrow would then drop the zone of every time that it is given.
+    "PYARROW_IGNORE_TIMEZONE": "",
     # A child must not find the user's own models.py or tasks/ before ours, whoever starts it.
     "PYTHONSAFEPATH": "1",
 }

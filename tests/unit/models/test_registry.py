@@ -168,7 +168,7 @@ def test_nothing_is_printed_logged_or_left_in_the_working_folder(tmp_path):
     (tmp_path / "uv.lock").write_text("version = 1\n")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'private'\n")
     script = f"""
-from unittest.mock import Mock
+from pathlib import Path
 from models.registry import Registry
 from schemas.results import TrainingSummary
 registry = Registry("sqlite:///{tmp_path}/state/mlflow.db", Path("{tmp_path}/state/artifacts"))
