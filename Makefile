@@ -23,13 +23,13 @@ demo: setup ## a simulated week, all stages; ends with what was found and `repor
 	@.venv/bin/sereno demo
 
 test: setup ## the tests, without the slow ones (ARGS=... goes to pytest)
-	@$(RUN) -m pytest -m "not slow" $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: setup ## only the slow tests
 	@$(RUN) -m pytest -m slow $(ARGS)
 
 test-all: setup ## all tests
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## ruff, mypy strict, the direction of imports, the docs tests; all of them, then the verdict
 	@failed=; \

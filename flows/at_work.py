@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date as Date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.runtime.lease import Lease
@@ -52,6 +53,7 @@ class AtWork:
         night: What is known so far.
         session: Stores, compute, training process.
         lease: Holds the night.
+        failure: What the first stage that failed raised.
     """
 
     night: Night
@@ -59,7 +61,7 @@ class AtWork:
     lease: Lease
     failure: Exception | None = None
 
-    @property
+    @cached_property
     def compute(self) -> Compute:
         """The Dask client."""
         return self.session.compute(sum(size or 0 for size in input_sizes(self.night.inputs).values()))
@@ -83,6 +85,9 @@ def do_night(
 ) -> NightResult:
     """Take the night, do its stages, report whatever came of them, and write the final row.
 
+    A night that cannot even be begun (another run holds it, its dataset file is wrong) is told to the session with the
+    error, and comes back as failed: an exception that left a flow would be stored by the orchestrator, as a pickle.
+
     Args:
         session: Stores, compute, training process.
         name: The dataset.
@@ -90,23 +95,28 @@ def do_night(
         options: How to do it.
         stages: Prefect tasks, in order; the first that fails ends the night.
         report: The task that concludes, always done.
-
-    Raises:
-        LockedNight: Another run holds the night.
-        ConfigError: The dataset file is wrong.
     """
-    services = session.services
-    request = NightRequest(_dataset(session, name), date, options)
-    found = look_at(services, request)
-    result = found if isinstance(found, NightResult) else _at_work(session, request, found, stages, report)
-    session.tell(result)
+    error: Exception | None = None
+    try:
+        request = NightRequest(_dataset(session, name), date, options)
+        found = look_at(session.services, request)
+        result = found if isinstance(found, NightResult) else _at_work(session, request, found, stages, report)
+    except Exception as caught:  # noqa: BLE001 -- see above
+        error = caught
+        result = NightResult(dataset=name, date=date.isoformat(), status="failed", reason=_said(session, caught))
+    session.tell(result, error)
     return result
+
+
+def _said(session: Session, error: Exception) -> str:
+    text = str(error) if isinstance(error, SerenoError) else f"{type(error).__name__}: {error}"
+    return SecretFilter(secrets_of(session.services.settings)).mask(text)
 
 
 def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence[Stage], report: Stage) -> NightResult:
     with _night_held(session, request, due) as work:
         _through(work, stages)
-        report(work)
+        _through(work, [report])
         return conclude(work.night, work.failure)
 
 
@@ -135,7 +145,8 @@ def train_only(
                 stage(work)
             decision = settle_training(work.night)
         except BaseException as error:
-            services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": str(error)})
+            reason = _said(session, error) if isinstance(error, Exception) else "stopped before it ended"
+            services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
             raise
         services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
     return decision
@@ -156,8 +167,9 @@ def _night_held(session: Session, request: NightRequest, due: Due) -> Iterator[A
         run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
         work_folder(services.project, name, request.date, run.id) as folder,
     ):
-        night = Night(request, services, run, folder, window=window_of(request, services), inputs=due.inputs)
+        night = Night(request, services, run, folder, inputs=due.inputs)
         try:
+            night.window = window_of(request, services)
             yield AtWork(night, session, lease)
         except BaseException:
             _abandon(night)
@@ -178,5 +190,5 @@ def _through(work: AtWork, stages: Sequence[Stage]) -> None:
         try:
             stage(work)
         except Exception as error:  # noqa: BLE001 -- whatever a stage raises ends up in report, state and exit code
-            work.failure = error
+            work.failure = work.failure or error
             return

@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.nightly import nightly
+from flows.outcome import night_tags
 from flows.session import session_in_use
-from schemas.results import NightResult
 
 
 @flow(name="backfill", flow_run_name="{dataset} {first} to {last}", persist_result=False)
@@ -39,19 +39,13 @@ def backfill(
     with session_in_use(project) as session:
         before = len(session.results)
         for date in dates(first, last):
-            told = len(session.results)
-            state = nightly(dataset, date, train=train, seed=seed, force=force, return_state=True)
-            if len(session.results) == told:
-                session.tell(_not_done(dataset, date, state.result(raise_on_failure=False)))
+            with night_tags(dataset, date):
+                nightly(dataset, date, train=train, seed=seed, force=force, return_state=True)
         results = session.results[before:]
     bad = [f"{result.date} {result.status}" for result in results if result.status not in ("done", "skipped")]
     if bad:
         return Failed(message=f"{len(bad)} of {len(results)} nights need a look: {', '.join(bad)}")
     return Completed(message=f"{len(results)} nights")
-
-
-def _not_done(dataset: str, date: Date, error: object) -> NightResult:
-    return NightResult(dataset=dataset, date=date.isoformat(), status="failed", reason=str(error))
 
 
 def dates(first: Date, last: Date) -> list[Date]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
+from prefect import tags
 from prefect.states import Completed, Failed
 
 if TYPE_CHECKING:
@@ -13,6 +16,11 @@ if TYPE_CHECKING:
 
 GREEN = {"done": "Completed", "skipped": "AlreadyDone", "partial": "Partial"}
 RED = {"blocked": "Blocked", "failed": "Failed", "missing": "NoInput"}
+
+
+def night_tags(dataset: str, date: Date) -> AbstractContextManager[set[str]]:
+    """Tags that a flow run of a night, and each of its task runs, is found by."""
+    return tags(f"dataset:{dataset}", f"night:{date.isoformat()}")
 
 
 def as_state(result: NightResult) -> State[Any]:

@@ -47,6 +47,7 @@ class Session:
     ) -> None:
         self.services = services
         self.results: list[NightResult] = []
+        self.errors: dict[tuple[str, str], Exception] = {}
         self.progress = Progress()
         self._told = told
         self._stack = stack
@@ -60,10 +61,13 @@ class Session:
         Args:
             size_hint: Bytes of the batch, by which `auto` chooses threads or processes.
         """
-        if self._compute is None:
-            from infra.runtime.cluster import open_cluster
+        from infra.runtime.cluster import kind_for, open_cluster
 
-            settings = self.services.settings.cluster
+        settings = self.services.settings.cluster
+        grown = (
+            self._compute is not None and self._compute.kind == "threads" and kind_for(settings, size_hint) != "threads"
+        )
+        if self._compute is None or grown:
             opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
             self._compute = self._stack.enter_context(opened)
         return self._compute
@@ -75,9 +79,11 @@ class Session:
             self._trainer = self._stack.enter_context(TrainingProcess(self._folder))
         return self._trainer
 
-    def tell(self, result: NightResult) -> None:
-        """Keep a night's result, and pass it on."""
+    def tell(self, result: NightResult, error: Exception | None = None) -> None:
+        """Keep a night's result, and why it could not even be begun, and pass the result on."""
         self.progress.clear()
+        if error is not None:
+            self.errors[result.dataset, result.date] = error
         self.results.append(result)
         if self._told is not None:
             self._told(result)

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.at_work import AtWork
-from schemas.errors import SerenoError
+from schemas.errors import LakeError, SerenoError, StateError
 from tasks import stages as do
 from tasks.conclude import write_night_report
 
@@ -18,9 +18,15 @@ RETRY_SECONDS: list[float] = [2.0, 10.0]
 
 
 def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again can help: not for an error that says what to mend."""
-    outcome = state.result(raise_on_failure=False)
-    return not isinstance(outcome, SerenoError)
+    """Whether trying again can help: a store or a network that was away, not an error that says what to mend."""
+    return may_pass(state.result(raise_on_failure=False))
+
+
+def may_pass(error: object) -> bool:
+    """Whether an error is of a kind that passes by itself."""
+    if isinstance(error, SerenoError):
+        return isinstance(error, LakeError | StateError)
+    return isinstance(error, OSError)
 
 
 def stage(name: str, *, repeatable: bool = True) -> Callable[[Callable[[AtWork], None]], Task[[AtWork], None]]:
@@ -107,4 +113,7 @@ def report(work: AtWork) -> None:
 
     markdown = write_night_report(work.night, work.failure)
     key = f"{work.night.dataset.name}-report".replace("_", "-")
-    create_markdown_artifact(markdown, key=key, description=f"{work.night.dataset.name} {work.night.request.iso}")
+    try:
+        create_markdown_artifact(markdown, key=key, description=f"{work.night.dataset.name} {work.night.request.iso}")
+    except Exception as error:  # noqa: BLE001 -- a link in the orchestrator is not worth a night
+        work.night.warnings.append(f"Prefect has no link to the report: {type(error).__name__}")

@@ -7,6 +7,7 @@ functions, because only the workers that validate need it.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,7 +19,7 @@ from schemas.features import ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd
-    pandera = import_pandera()
+    import pandera.pandas as pandera
 
     from schemas.dataset import Column, Dataset
 
@@ -58,7 +59,9 @@ def compile_contract(dataset: Dataset) -> pandera.DataFrameSchema:
     Returns:
         A schema for frames whose columns have the types of `DTYPES`.
     """
-    pandera = import_pandera()
+    # Pandera switches this on when it is imported; Arrow would then drop the zone of every time that it is given.
+    os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "")
+    import pandera.pandas as pandera
 
     columns = {
         name: pandera.Column(
@@ -73,7 +76,7 @@ def compile_contract(dataset: Dataset) -> pandera.DataFrameSchema:
 
 
 def _checks(column: Column) -> list[pandera.Check]:
-    pandera = import_pandera()
+    import pandera.pandas as pandera
 
     checks = []
     if column.min is not None:

@@ -175,8 +175,17 @@ class Dataset(Frozen):
             if clock and self.columns[clock].type is not ColumnType.TIME:
                 raise ValueError(f"the column `{clock}` must have type time, not {self.columns[clock].type.value}")
         for column in known:
-            if column in SYSTEM_COLUMNS or (column in SCORE_COLUMNS and column in self.key):
+            lower = column.lower()
+            if lower in SYSTEM_COLUMNS or (lower in SCORE_COLUMNS and column in self.key):
                 raise ValueError(f"the column name `{column}` is Sereno's own; give it another one under source.rename")
+        lowered: dict[str, str] = {}
+        for column in known:
+            other = lowered.setdefault(column.lower(), column)
+            if other != column:
+                raise ValueError(
+                    f"the columns `{other}` and `{column}` differ only by case, which a lake table cannot hold; "
+                    "give one another name under source.rename"
+                )
         if not self.source.header and self.source.format == "delimited" and not self.source.names:
             raise ValueError("source.header is false: source.names must list the columns in their order")
         _known_timezone(self.timezone)

@@ -6,32 +6,36 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from infra.runtime.logs import SecretFilter, secrets_of
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, NightReport, NightResult, RowCounts, Status
 
 if TYPE_CHECKING:
-    from infra.runtime.runs import Status as RunStatus
-    from tasks.night import Night
+    from tasks.night import Night, NightRequest
+    from tasks.services import Services
 
 logger = logging.getLogger("sereno.night")
 TIMELINE_NIGHTS = 28
 
 
 def result_of(night: Night, failure: Exception | None) -> NightResult:
-    """The outcome of a night, wherever it ended."""
-    validated, scored = night.validated, night.scored
+    """The outcome of a night, wherever it ended; no secret of the settings in any of its words."""
+    validated, scored, earlier = night.validated, night.scored, night.earlier
+    masking = SecretFilter(secrets_of(night.services.settings))
     return night.request.blank(
         status=_status(night, failure),
-        reason=_reason(night, failure),
-        rows=_rows(night),
-        failures=validated.failures if validated else {},
-        expectations=_expectations(night),
+        reason=masking.mask(_reason(night, failure)),
+        rows=earlier.rows if earlier else _rows(night),
+        failures=earlier.failures if earlier else validated.failures if validated else {},
+        expectations=earlier.expectations if earlier else _expectations(night),
         model=night.model,
         threshold=scored.threshold if scored else None,
         alerts=scored.alerts if scored else 0,
-        report=str(night.services.project.report_file(night.dataset.name, night.request.iso)),
+        report=_page(night.services, night.request),
         seconds=night.seconds,
-        warnings=tuple(dict.fromkeys(night.warnings)),
+        warnings=tuple(
+            masking.mask(warning) for warning in dict.fromkeys([*night.warnings, *_standing(night, failure)])
+        ),
     )
 
 
@@ -44,6 +48,16 @@ def write_night_report(night: Night, failure: Exception | None) -> str:
     return night_artifact_markdown(report)
 
 
+def missing_night(services: Services, request: NightRequest, reason: str) -> NightResult:
+    """The result, and the report, of a night of which nothing arrived."""
+    from tasks.report import write_report
+
+    result = request.blank(status="missing", reason=reason, report=_page(services, request))
+    report = NightReport(result=result, generated_at=_now(), history=_timeline(services, result))
+    write_report(report, services.project.reports / request.dataset.name)
+    return result
+
+
 def conclude(night: Night, failure: Exception | None) -> NightResult:
     """Write the night's final row: from here on its tables count.
 
@@ -53,10 +67,9 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
     result = result_of(night, failure)
     if failure is not None and not isinstance(failure, SerenoError):
         logger.error("%s %s failed", night.dataset.name, night.request.iso, exc_info=failure)
-    final: RunStatus = "done" if result.status == "skipped" else result.status
     night.services.state.finish_run(
         night.run.id,
-        final,
+        "done" if result.status == "skipped" else result.status,
         result=result.model_dump(mode="json"),
         versions=night.versions,
         counters=night.prepared.counters if night.prepared else {},
@@ -101,11 +114,27 @@ def _expectations(night: Night) -> ExpectationCounts:
     )
 
 
+def _page(services: Services, request: NightRequest) -> str:
+    return str(services.project.report_file(request.dataset.name, request.iso))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _standing(night: Night, failure: Exception | None) -> list[str]:
+    """A blocked delivery does not undo what an earlier one of the same night wrote: say so."""
+    if not isinstance(failure, BlockedNight):
+        return []
+    pinned = night.services.state.pins(night.dataset.name, "accepted", [night.request.date])
+    return ["the rows that an earlier delivery of this night had accepted still stand"] if pinned else []
+
+
 def _report_of(night: Night, result: NightResult) -> NightReport:
     validated, scored = night.validated, night.scored
-    return NightReport(
+    report = NightReport(
         result=result,
-        generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        generated_at=_now(),
         files=_files(night),
         expectation_outcomes=validated.outcomes if validated else (),
         quarantine_sample=validated.sample if validated else (),
@@ -113,13 +142,25 @@ def _report_of(night: Night, result: NightResult) -> NightReport:
         scores=scored.distribution if scored else None,
         alerts=scored.top if scored else (),
         alert_budget=night.dataset.detector.alert_budget,
-        history=_timeline(night, result),
+        history=_timeline(night.services, result),
         gate=night.decision.checks if night.decision else (),
+        sensitive=tuple(name for name, column in night.dataset.columns.items() if column.sensitive),
         key=night.dataset.key,
         entity=night.dataset.entity,
         event_time=night.dataset.event_time,
-        sensitive=tuple(name for name, column in night.dataset.columns.items() if column.sensitive),
     )
+    return _with_earlier(night, report) if night.earlier else report
+
+
+def _with_earlier(night: Night, report: NightReport) -> NightReport:
+    """A night that is scored again keeps what its report said of files, rows and expectations."""
+    page = night.services.project.report_file(night.dataset.name, night.request.iso, "json")
+    try:
+        earlier = NightReport.model_validate_json(page.read_bytes())
+    except (OSError, ValueError):
+        return report
+    kept = ("files", "expectation_outcomes", "quarantine_sample")
+    return report.model_copy(update={name: getattr(earlier, name) for name in kept})
 
 
 def _files(night: Night) -> tuple[dict[str, Any], ...]:
@@ -141,12 +182,13 @@ def _files(night: Night) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _timeline(night: Night, result: NightResult) -> tuple[dict[str, Any], ...]:
+def _timeline(services: Services, result: NightResult) -> tuple[dict[str, Any], ...]:
     """The last nights, oldest first, tonight last: date, status, rows, alerts."""
     latest: dict[str, dict[str, Any]] = {}
-    for run in night.services.state.recent(night.dataset.name, limit=4 * TIMELINE_NIGHTS):
-        if run.status != "running" and run.night < night.request.date and run.kind != "train":
-            latest.setdefault(run.night.isoformat(), _point(run.night.isoformat(), run.status, run.result))
+    for run in services.state.recent(result.dataset, limit=4 * TIMELINE_NIGHTS):
+        night = run.night.isoformat()
+        if run.status != "running" and night < result.date and run.kind in ("run", "validate"):
+            latest.setdefault(night, _point(night, run.status, run.result))
     earlier = sorted(latest.values(), key=lambda point: str(point["date"]))[-TIMELINE_NIGHTS + 1 :]
     return (*earlier, _point(result.date, result.status, result.model_dump(mode="json")))
 

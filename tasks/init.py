@@ -8,7 +8,9 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from datetime import date as Date
+from datetime import datetime as DateTime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tasks.profile import ColumnFacts, Profile
     from tasks.propose import Roles
 
+EPOCH = DateTime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -34,11 +38,13 @@ class Proposal:
         dataset: What the text says.
         yaml: The text, with comments.
         notes: What a person should know or check.
+        nights: First and last date that the files hold; nothing where neither names nor times say so.
     """
 
     dataset: Dataset
     yaml: str
     notes: tuple[str, ...]
+    nights: tuple[Date, Date] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,11 @@ def propose_dataset(
         expectations=tuple(rule.rule for rule in rules),
         detector=DetectorSettings.model_validate({} if budget is None else {"alert_budget": budget}),
     )
-    notes = _notes(found, looked, facts, roles, dataset)
+    ends = _ends(found, looked, dataset)
+    notes = _notes(found, looked, facts, roles, dataset, ends)
     text = render_dataset(dataset, decisions, rules, looked, found.paths)
     _check(dataset, text)
-    return Proposal(dataset, text, notes)
+    return Proposal(dataset, text, notes, ends)
 
 
 def write_project(folder: Path, proposal: Proposal, *, overwrite: bool = False) -> tuple[Path, ...]:
@@ -252,22 +259,38 @@ def _source(found: _Found, looked: Profile, here: dict[str, str], roles: Roles, 
     return Source.model_validate(values)
 
 
+def _ends(found: _Found, looked: Profile, dataset: Dataset) -> tuple[Date, Date] | None:
+    """First and last night of the files, as far as they were looked at."""
+    if found.dates:
+        return min(found.dates), max(found.dates)
+    clock = dataset.source.date_column
+    there = {new: old for old, new in dataset.source.rename.items()}
+    column = looked.columns.get(there.get(clock, clock)) if clock else None
+    if column is None or not column.finite.size:
+        return None
+    first, last = (EPOCH + timedelta(seconds=float(at)) for at in (column.finite.min(), column.finite.max()))
+    return first.date(), last.date()
+
+
 def _notes(
-    found: _Found, looked: Profile, facts: dict[str, ColumnFacts], roles: Roles, dataset: Dataset
+    found: _Found,
+    looked: Profile,
+    facts: dict[str, ColumnFacts],
+    roles: Roles,
+    dataset: Dataset,
+    ends: tuple[Date, Date] | None,
 ) -> tuple[str, ...]:
     notes = [found.note] if found.note else []
-    files = (
-        f"{len(looked.files)} of {len(found.paths)} files"
-        if len(found.paths) > len(looked.files)
-        else f"{len(looked.files)} files"
-    )
+    files = f"{len(found.paths)} file{'s' if len(found.paths) > 1 else ''}"
+    if len(found.paths) > len(looked.files):
+        files = f"{len(looked.files)} of {files}"
     notes.append(f"looked at {looked.rows:,} rows of {files}")
     if found.dates is None and roles.time is not None:
         notes.append(f"no date in the file names: the rows of a night are found by {roles.time} (source.date_column)")
     elif found.dates is None:
-        notes.append(
-            "no date in the file names and no time column: every date reads the same files; put {date} into source.path"
-        )
+        notes.append(_undated(found))
+    if ends:
+        notes.append(f"nights {ends[0]} to {ends[1]}" if ends[0] < ends[1] else f"one night, {ends[0]}")
     if not roles.key:
         notes.append("no key column was found: rows are named by their content; name one with --key if there is one")
     elif any(facts[k].distinct < facts[k].rows for k in roles.key) and len(roles.key) == 1:
@@ -280,8 +303,20 @@ def _notes(
     if rejected:
         notes.append(f"{rejected:,} rows do not have the header's number of fields: such rows are quarantined")
     if not dataset.features:
-        notes.append("no column is left for the detector: take `left_out` away from one")
+        notes.append(
+            "no column is left for the detector, so nothing can be scored: "
+            "take `left_out` away from a column that varies, or `validate` only"
+        )
     return tuple(notes)
+
+
+def _undated(found: _Found) -> str:
+    one = found.paths[0]
+    same = "this file" if len(found.paths) == 1 else "these files"
+    return (
+        f"no date in the file names and no time column: every date would read {same}; to watch night by night, give each "
+        f"delivery a date in its name, such as {one.stem}_2026-09-01{one.suffix}, and run init on those"
+    )
 
 
 def _check(dataset: Dataset, text: str) -> None:

@@ -7,10 +7,11 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import date as Date
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import NoInput, UnreadableInput
+from schemas.errors import NoInput, UnreadableInput, UsageError
 from schemas.results import ModelOutcome, NightResult
 
 if TYPE_CHECKING:
@@ -90,6 +91,15 @@ class Night:
         work: Scratch folder of this run.
         window: The runs of the nights before that train tonight's detector, oldest first.
         inputs: Content hash of each input by address, as the fingerprint took them.
+        ingested: What the stage of this name found; so are `validated`, `prepared`, `trained`, `decision`, `scored`.
+        challenger: The version under which tonight's training is registered.
+        accepted_files: Parquet parts of the accepted rows.
+        model: Which version scored, and why.
+        training_failure: Why there is no challenger, where one was wanted.
+        earlier: The result of the run that accepted the rows, where they are only scored again.
+        seconds: By stage.
+        warnings: For the result.
+        versions: Table to the Delta version that this run wrote.
     """
 
     request: NightRequest
@@ -108,6 +118,7 @@ class Night:
     accepted_files: tuple[Path, ...] = ()
     model: ModelOutcome = field(default_factory=ModelOutcome)
     training_failure: str = ""
+    earlier: NightResult | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
@@ -116,6 +127,12 @@ class Night:
     def dataset(self) -> Dataset:
         """The dataset."""
         return self.request.dataset
+
+    @property
+    def acceptance_key(self) -> str:
+        """Hash of what a person accepts: the inputs and the dataset file, but not seed, window or command."""
+        facts = [sorted(self.inputs.values()), self.dataset.resolved()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def done(self, what: str) -> Any:
         """What an earlier stage found.
@@ -203,8 +220,12 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
 
     Raises:
         ForbiddenAddress: An input address is not on the allow-list.
+        UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
     if request.options.only_score:
+        accepted_run(services, request)
+        if request.options.version is not None:
+            services.registry.version(request.dataset.name, request.options.version)
         return Due(fingerprint(request, services, {}), {})
     try:
         inputs = input_hashes(request, services)
@@ -238,18 +259,57 @@ def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
-    result = request.blank(status="missing", reason=reason)
-    run = services.state.start_run(request.dataset.name, request.date, request.options.kind, "")
+    from tasks.conclude import missing_night
+
+    run = services.state.start_run(
+        request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
+    )
+    result = missing_night(services, request, reason)
     services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
     return result
 
 
-def accepted_before(services: Services, request: NightRequest, print_: str) -> bool:
-    """Whether a person accepted this very night before, so that doing it again gives the same rows."""
-    return any(
-        run.accepted_by is not None and run.fingerprint == print_
-        for run in services.state.recent(request.dataset.name, night=request.date)
-    )
+@dataclass(frozen=True)
+class Acceptance:
+    """A person took a blocked night.
+
+    Args:
+        who: The person.
+        of: What was taken: `Night.acceptance_key`.
+        held_because: What the expectations said.
+    """
+
+    who: str
+    of: str
+    held_because: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the state."""
+        return {"who": self.who, "of": self.of, "held_because": list(self.held_because)}
+
+    @classmethod
+    def given_before(cls, night: Night) -> Acceptance | None:
+        """The acceptance of the same inputs under the same dataset file, whichever command it was given with."""
+        for run in night.services.state.recent(night.dataset.name, night=night.request.date):
+            given = run.accepted_by or {}
+            if given.get("of") == night.acceptance_key:
+                return cls(str(given["who"]), str(given["of"]), tuple(given.get("held_because", ())))
+        return None
+
+
+def accepted_run(services: Services, request: NightRequest) -> Run:
+    """The run whose accepted rows count for a night.
+
+    Raises:
+        UsageError: The night was not validated.
+    """
+    history = services.state.history(request.dataset.name, request.date + timedelta(days=1), 1, table="accepted")
+    if not history or history[0].night != request.date:
+        raise UsageError(
+            f"{request.dataset.name} {request.iso}: no accepted rows to score",
+            hint=f"validate the night first: sereno validate {request.dataset.name} --date {request.iso}",
+        )
+    return history[0]
 
 
 def actor() -> str:

@@ -28,6 +28,7 @@ SENSITIVE = re.compile(
 )
 TIME_RANK = ("start_time", "event_time", "timestamp", "ts", "datetime", "stime", "time", "date")
 LISTED_VALUES = 50
+OWN_NAMES = {*SYSTEM_COLUMNS, *SCORE_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,25 @@ class Roles:
 
 
 def contract_names(profile: Profile) -> dict[str, str]:
-    """The contract's name of each column, by its name in the files: our own names and empty ones are not taken."""
-    taken = set(profile.columns)
+    """The contract's name of each column, by its name in the files: our own names and empty ones are not taken.
+
+    Nor are names that differ from an earlier one only by case: a lake table cannot hold both.
+    """
+    taken = {name.lower() for name in profile.columns}
+    given: set[str] = set()
     names: dict[str, str] = {}
     for i, name in enumerate(profile.columns, 1):
         here = name
         if not name:
             here = f"unnamed_{i}"
-        elif name in SYSTEM_COLUMNS or name in SCORE_COLUMNS:
+        elif name.lower() in OWN_NAMES:
             here = f"{name}_data"
-        while here != name and here in taken:
+        elif name.lower() in given:
+            here = f"{name}_{i}"
+        while here != name and here.lower() in taken:
             here += "_"
-        taken.add(here)
+        taken.add(here.lower())
+        given.add(here.lower())
         names[name] = here
     return names
 

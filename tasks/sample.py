@@ -104,7 +104,10 @@ def _delimited(path: Path, night: Date | None, form: Form, most: int) -> Sampled
 
     if len(set(form.names)) < len(form.names):
         twice = sorted({name for name in form.names if form.names.count(name) > 1})
-        raise UnreadableInput(f"{path.name}: the header names {listed(map(short_name, twice))} more than once")
+        raise UnreadableInput(
+            f"{path.name}: the header names {listed(map(short_name, twice))} more than once",
+            hint="give each column of the file a name of its own",
+        )
     places = {f"c{i}": name for i, name in enumerate(form.names)}
     source = Source(
         path="x", delimiter=form.delimiter, header=form.header, comment=form.comment,
@@ -130,6 +133,11 @@ def _delimited(path: Path, night: Date | None, form: Form, most: int) -> Sampled
                 is_whole = False
         rejected = rejects.rows
         rejects.close()
+    if rejected and not tables:
+        raise UnreadableInput(
+            f"{path.name}: none of {rejected:,} rows has the {len(places)} fields of its first line",
+            hint="look at the first lines: a title above the header, or a line break within a column's name?",
+        )
     whole = pa.concat_tables(tables) if tables else pa.table({place: pa.array([], pa.string()) for place in places})
     is_whole = is_whole or (not _has_more(path, whole.num_rows + rejected))
     table = whole.slice(0, most).rename_columns(list(form.names))

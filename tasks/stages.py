@@ -5,17 +5,19 @@ Plain functions without an orchestrator in them; `flows` says in which order the
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from schemas.errors import BlockedNight, SerenoError, TrainingFailed, UsageError
+from schemas.errors import BlockedNight, LockedNight, SerenoError
+from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
-from tasks.night import Night, accepted_before, actor
+from tasks.night import Acceptance, Night, accepted_run, actor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from models.registry import Registry
     from tasks.train import TrainingProcess
 
+logger = logging.getLogger("sereno.night")
 MIN_WINDOW_ROWS = 200
 """Fewer rows of history than this, and tonight's rows join the training (scores are then marked in-sample)."""
 
@@ -76,12 +79,12 @@ def preprocess(night: Night, compute: Compute) -> None:
 
 
 def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None]) -> None:
-    """Train a challenger on the window and register it; a training that fails is written down, not raised."""
+    """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then."""
     from tasks.train import TrainingRequest
 
-    sample, in_sample = _training_sample(night)
     _prepare(night.services.registry)
-    try:
+    with _written_down(night):
+        sample, in_sample = _training_sample(night)
         night.trained = trainer.train(
             TrainingRequest(
                 dataset=night.dataset,
@@ -96,8 +99,44 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
             ),
         )
-    except TrainingFailed as error:
+
+
+def gate(night: Night) -> None:
+    """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
+    from tasks.gate import judge
+    from tasks.promotion import champion_bundle
+    from tasks.training import register
+
+    if night.trained is None:
+        return
+    with _written_down(night):
+        night.challenger = register(night.services, night.dataset, night.trained, night.run.id)
+        champion = champion_bundle(night.services, night.dataset.name)
+        if champion is None and night.services.state.champion(night.dataset.name):
+            night.warnings.append("the champion's bundle is gone; the challenger was judged without it")
+        night.decision = judge(
+            night.dataset,
+            night.trained.bundle,
+            night.trained.bundle_hash,
+            night.work / "window.parquet",
+            champion=champion.path if champion else None,
+            champion_hash=champion.hash if champion else None,
+            seed=night.seed,
+        )
+
+
+@contextmanager
+def _written_down(night: Night) -> Iterator[None]:
+    """Whatever keeps a challenger from being made leaves the champion to score; a lost night stays an error."""
+    try:
+        yield
+    except LockedNight:
+        raise
+    except SerenoError as error:
         night.training_failure = str(error)
+    except Exception as error:
+        logger.exception("%s %s: no challenger", night.dataset.name, night.request.iso)
+        night.training_failure = f"{type(error).__name__}: {error}"
 
 
 def _prepare(registry: Registry) -> None:
@@ -110,29 +149,6 @@ def _prepare(registry: Registry) -> None:
     Thread(target=prepare, name="mlflow-import", daemon=True).start()
 
 
-def gate(night: Night) -> None:
-    """Register the challenger and judge it."""
-    from tasks.gate import judge
-    from tasks.training import champion_bundle, register
-
-    if night.trained is None:
-        return
-    registry = night.services.registry
-    night.challenger = register(night.services, registry, night.dataset, night.trained, night.run.id)
-    champion = champion_bundle(night.services, registry, night.dataset.name)
-    if champion is None and night.services.state.champion(night.dataset.name):
-        night.warnings.append("the champion's bundle is gone or changed; the challenger was judged without it")
-    night.decision = judge(
-        night.dataset,
-        night.trained.bundle,
-        night.trained.bundle_hash,
-        night.work / "window.parquet",
-        champion=champion.path if champion else None,
-        champion_hash=champion.hash if champion else None,
-        seed=night.seed,
-    )
-
-
 def score(night: Night, compute: Compute) -> None:
     """Score tonight's accepted rows with the version that the gate, or a person, lets score.
 
@@ -140,8 +156,8 @@ def score(night: Night, compute: Compute) -> None:
         TrainingFailed: There is neither a champion nor a challenger.
         PromotionRefused: The gate refused the first challenger and there is no champion.
     """
+    from tasks.promotion import scoring_version
     from tasks.score import score as score_rows
-    from tasks.training import scoring_version
 
     chosen = scoring_version(night)
     night.model = chosen.outcome
@@ -160,19 +176,9 @@ def score(night: Night, compute: Compute) -> None:
 
 def promote(night: Night) -> None:
     """Write the gate's decision into the ledger; the alias follows it. Runs after the scores are committed."""
-    from tasks.training import settle_promotion
+    from tasks.promotion import record_decision
 
-    if night.trained is None or night.decision is None or night.challenger is None:
-        return
-    settle_promotion(
-        night.services,
-        night.dataset,
-        night.challenger,
-        night.trained,
-        night.decision,
-        night.run.id,
-        promote=night.model.promoted,
-    )
+    record_decision(night, promote=night.model.promoted)
 
 
 def load_accepted(night: Night) -> None:
@@ -181,14 +187,12 @@ def load_accepted(night: Night) -> None:
     Raises:
         UsageError: The night was not validated.
     """
-    pinned = night.services.state.pins(night.dataset.name, "accepted", [night.request.date])
-    if not pinned:
-        raise UsageError(
-            f"{night.dataset.name} {night.request.iso}: no accepted rows to score",
-            hint=f"validate the night first: sereno validate {night.dataset.name} --date {night.request.iso}",
-        )
+    run = accepted_run(night.services, night.request)
+    pinned = {run.night: run.versions["accepted"]}
     table = night.services.lake.read(night.dataset.name, "accepted", pinned, schema=accepted_schema(night.dataset))
-    night.accepted_files = tuple(_in_parts(table, night.work, night.dataset.partition_rows))
+    order = [("sereno_file", "ascending"), ("sereno_line", "ascending")]
+    night.accepted_files = tuple(_in_parts(table.sort_by(order), night.work, night.dataset.partition_rows))
+    night.earlier = NightResult.model_validate(run.result)
 
 
 def _in_parts(table: pa.Table, folder: Path, rows: int) -> list[Path]:
@@ -209,11 +213,17 @@ def _write(night: Night, table: str, files: list[Path] | tuple[Path, ...], schem
 
 
 def _accepted(night: Night) -> bool:
-    if not night.request.options.accept:
-        return accepted_before(night.services, night.request, night.run.fingerprint)
+    """Whether a person took this night although it is blocked: now, or before with the same inputs and contract."""
     blocking = list(night.done("validated").blocking)
-    night.services.state.note(night.run.id, accepted_by={"who": actor(), "held_because": blocking})
-    night.warnings.append(f"accepted by {actor()} although: {'; '.join(blocking)}")
+    if night.request.options.accept:
+        acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking))
+    else:
+        before = Acceptance.given_before(night)
+        if before is None:
+            return False
+        acceptance = before
+    night.services.state.note(night.run.id, accepted_by=acceptance.as_dict())
+    night.warnings.append(f"accepted by {acceptance.who} although: {'; '.join(blocking)}")
     return True
 
 

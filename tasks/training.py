@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date as Date
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.detector import Frozen
-from schemas.errors import BundleError, PromotionRefused, TrainingFailed, UsageError
-from schemas.results import ModelOutcome, TrainingSummary
+from schemas.errors import TrainingFailed, UsageError
+from schemas.results import TrainingSummary
 from schemas.tables import accepted_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from infra.runtime.runs import Run
-    from models.registry import Registry
     from schemas.dataset import Dataset
-    from tasks.gate import GateDecision
     from tasks.night import Night
     from tasks.services import Services
     from tasks.train import TrainingOutcome
@@ -37,25 +33,6 @@ class TrainingDecision(Frozen):
     seconds: float
     promoted: bool
     reason: str
-
-
-@dataclass(frozen=True)
-class ChosenVersion:
-    """The version that scores a night.
-
-    Args:
-        version: Registered version.
-        bundle: Its folder.
-        bundle_hash: The hash that the ledger has for it.
-        in_sample: Whether the night's own rows trained it.
-        outcome: For the result.
-    """
-
-    version: str
-    bundle: Path
-    bundle_hash: str
-    in_sample: bool
-    outcome: ModelOutcome
 
 
 def window_samples(services: Services, dataset: Dataset, window: Sequence[Run]) -> list[pa.Table]:
@@ -93,11 +70,11 @@ def settle_training(night: Night) -> TrainingDecision:
     """
     if night.trained is None or night.decision is None or night.challenger is None:
         raise TrainingFailed(f"{night.dataset.name}: {night.training_failure or 'training ended without a detector'}")
+    from tasks.promotion import becomes_champion, in_words, record_decision
+
     first = night.services.state.champion(night.dataset.name) is None
     promote = becomes_champion(night.dataset, night.decision, first=first)
-    settle_promotion(
-        night.services, night.dataset, night.challenger, night.trained, night.decision, night.run.id, promote=promote
-    )
+    record_decision(night, promote=promote)
     summary = night.trained.summary
     return TrainingDecision(
         dataset=night.dataset.name,
@@ -107,7 +84,7 @@ def settle_training(night: Night) -> TrainingDecision:
         epochs=summary.epochs,
         seconds=summary.seconds,
         promoted=promote,
-        reason=decided(night.decision, first=first),
+        reason=in_words(night.decision, first=first),
     )
 
 
@@ -116,9 +93,9 @@ def rows_of(summary: TrainingSummary) -> int:
     return summary.rows_fit + summary.rows_stop + summary.rows_calibrate
 
 
-def register(services: Services, registry: Registry, dataset: Dataset, trained: TrainingOutcome, run_id: str) -> str:
+def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run_id: str) -> str:
     """Register a bundle under its content hash, and say so in the ledger once."""
-    version = registry.register(
+    version = services.registry.register(
         dataset.name, trained.bundle, trained.bundle_hash, trained.summary, trained.metrics, {"run_id": run_id}
     )
     if all(row.bundle_hash != trained.bundle_hash for row in services.state.ledger(dataset.name)):
@@ -133,150 +110,3 @@ def register(services: Services, registry: Registry, dataset: Dataset, trained: 
             metrics=trained.metrics,
         )
     return version
-
-
-@dataclass(frozen=True)
-class ChampionBundle:
-    """The champion's folder, and the hash that the ledger has for it."""
-
-    path: Path
-    hash: str
-
-
-def champion_bundle(services: Services, registry: Registry, name: str) -> ChampionBundle | None:
-    """The champion's bundle by the ledger; None where there is no champion, or its bundle is gone."""
-    champion = services.state.champion(name)
-    if champion is None:
-        return None
-    try:
-        return ChampionBundle(registry.download(name, champion.version), champion.bundle_hash)
-    except (BundleError, UsageError):
-        return None
-
-
-def scoring_version(night: Night) -> ChosenVersion:
-    """Which version scores tonight: the asked one, the challenger that passed, or the champion.
-
-    Raises:
-        TrainingFailed: There is neither a champion nor a challenger.
-        PromotionRefused: The gate refused the only version that there is.
-    """
-    services, name = night.services, night.dataset.name
-    registry = services.registry
-    champion = services.state.champion(name)
-    if night.request.options.version is not None:
-        return _asked(night, registry, night.request.options.version)
-    if night.trained is not None and night.decision is not None and night.challenger is not None:
-        first = champion is None
-        if becomes_champion(night.dataset, night.decision, first=first):
-            reason = decided(night.decision, first=first)
-            outcome = _outcome(night, night.challenger, night.challenger, promoted=True, reason=reason)
-            summary = night.trained.summary
-            return ChosenVersion(
-                night.challenger, night.trained.bundle, night.trained.bundle_hash, summary.in_sample, outcome
-            )
-        if first:
-            raise PromotionRefused(
-                f"{name}: the gate refused version {night.challenger}, and there is no champion to score instead: "
-                + "; ".join(night.decision.reasons),
-                hint=f"look at it with: sereno models show {name} {night.challenger}; promote it all the same with: "
-                f"sereno models promote {name} {night.challenger} --force --reason '...'",
-            )
-    if champion is None:
-        raise TrainingFailed(
-            f"{name}: there is no champion to score with"
-            + (f", and training failed: {night.training_failure}" if night.training_failure else ""),
-            hint=f"train one with: sereno train {name}",
-        )
-    outcome = _outcome(night, champion.version, champion.version, promoted=False, reason=_why_champion(night))
-    return ChosenVersion(
-        champion.version, registry.download(name, champion.version), champion.bundle_hash, False, outcome
-    )
-
-
-def becomes_champion(dataset: Dataset, decision: GateDecision, *, first: bool) -> bool:
-    """Whether a challenger becomes champion without a person; the first one need only be usable."""
-    if first:
-        return decision.usable
-    return decision.promote and dataset.detector.promotion == "auto"
-
-
-def decided(decision: GateDecision, *, first: bool) -> str:
-    """The gate's decision in words."""
-    said = "; ".join(decision.reasons)
-    return f"the first champion, although {said}" if first and not decision.promote else said
-
-
-def _why_champion(night: Night) -> str:
-    if night.training_failure:
-        return f"the champion scored, because training failed: {night.training_failure}"
-    if night.decision is None:
-        return "the champion scored; nothing was trained"
-    reasons = "; ".join(night.decision.reasons)
-    if night.decision.promote:
-        command = f"sereno models promote {night.dataset.name} {night.challenger}"
-        return f"version {night.challenger} passed the gate and waits for: {command}"
-    return f"the champion scored; version {night.challenger} was refused: {reasons}"
-
-
-def _outcome(night: Night, version: str, champion: str, *, promoted: bool, reason: str) -> ModelOutcome:
-    return ModelOutcome(
-        version=version, champion=champion, family=night.dataset.detector.family, promoted=promoted, reason=reason
-    )
-
-
-def _asked(night: Night, registry: Registry, version: str) -> ChosenVersion:
-    from tasks.versions import known_version
-
-    known = known_version(registry, night.dataset.name, version)
-    champion = night.services.state.champion(night.dataset.name)
-    outcome = ModelOutcome(
-        version=version,
-        champion=champion.version if champion else None,
-        family=night.dataset.detector.family,
-        reason=f"version {version} was asked for",
-    )
-    folder = registry.download(night.dataset.name, version)
-    return ChosenVersion(version, folder, known.bundle_hash, night.request.iso in known.nights, outcome)
-
-
-def settle_promotion(
-    services: Services,
-    dataset: Dataset,
-    version: str,
-    trained: TrainingOutcome,
-    decision: GateDecision,
-    run_id: str | None,
-    *,
-    promote: bool,
-) -> None:
-    """Write the decision into the ledger, once, and let the alias follow."""
-    from tasks.versions import align_alias
-
-    champion = services.state.champion(dataset.name)
-    reason = decided(decision, first=promote and champion is None)
-    metrics = {"checks": [dict(check) for check in decision.checks]}
-    actor = f"run {run_id}"
-    if promote and (champion is None or champion.bundle_hash != trained.bundle_hash):
-        services.state.record(
-            dataset.name,
-            version,
-            trained.bundle_hash,
-            "promoted",
-            reason=reason,
-            actor=actor,
-            run_id=run_id,
-            metrics=metrics,
-        )
-    elif not promote and not decision.promote:
-        services.state.record(
-            dataset.name,
-            version,
-            trained.bundle_hash,
-            "refused",
-            reason=reason,
-            actor=actor,
-            run_id=run_id,
-            metrics=metrics,
-        )
-    align_alias(services.registry, services.state, dataset.name)

@@ -51,13 +51,15 @@ def demo(invocation: Invocation, folder: str, seed: int, as_json: bool) -> int:
             f"sereno init looked at the first {LOOKED_AT} nights and wrote {root / 'datasets' / f'{NAME}.yaml'}."
         )
     inside = Invocation(str(root), invocation.overrides, invocation.verbose)
-    results = many_nights(inside, NAME, first, last, NightOptions(), _say_nothing if as_json else _tell)
+    nights = many_nights(inside, NAME, first, last, NightOptions(), _say_nothing if as_json else _tell)
+    results = [result for result, _ in nights]
     lines = _found(inside, week)
     if as_json:
-        show({"nights": [r.model_dump(mode="json") for r in results], "found": [asdict(line) for line in lines]})
+        found = [asdict(line) for line in lines]
+        show({"nights": [r.model_dump(mode="json") for r in results], "found": found, "report": results[-1].report})
     else:
         _tell_found(lines, week, results)
-    wrong = [r for r in results if r.status not in ("done", "skipped") and r.date != week.blocked.isoformat()]
+    wrong = [r for r in results if r.status != ("blocked" if r.date == week.blocked.isoformat() else "done")]
     return Exit.FAILED if wrong else Exit.DONE
 
 

@@ -30,7 +30,7 @@ def reported(command: click.Command, arguments: Sequence[str] | None) -> int:  #
         click.echo("Stopped.", err=True)
         return 130
     except SerenoError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {_masked(str(error))}", err=True)
         return int(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,10 +40,16 @@ def reported(command: click.Command, arguments: Sequence[str] | None) -> int:  #
         _keep_traceback(error)
         return int(Exit.FAILED)
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no user sees a traceback
-        click.echo(f"Error: {type(error).__name__}: {str(error)[:500]}", err=True)
+        click.echo(f"Error: {type(error).__name__}: {_masked(str(error)[:500])}", err=True)
         _keep_traceback(error)
         return int(Exit.FAILED)
     return int(outcome) if isinstance(outcome, int) else int(Exit.DONE)
+
+
+def _masked(text: str) -> str:
+    from infra.runtime.logs import SecretFilter
+
+    return SecretFilter().mask(text)
 
 
 def describe_os_error(error: OSError) -> str:
@@ -57,7 +63,7 @@ def _keep_traceback(error: BaseException) -> None:
 
     descriptor, path = tempfile.mkstemp(prefix="sereno-", suffix=".log")
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write("".join(traceback.format_exception(error)))
+        out.write(_masked("".join(traceback.format_exception(error))))
     click.echo(
         f"Hint: the details are in {path}; this is a defect of Sereno's if the words above do not help", err=True
     )

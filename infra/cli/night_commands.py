@@ -73,7 +73,7 @@ def backfill(
     Nights that are done are skipped; a night that fails or is blocked does not stop the next ones. The exit code is
     that of the worst night.
     """
-    from infra.cli.night_output import exit_code, one_line, worst
+    from infra.cli.night_output import one_line, worst
     from infra.cli.orchestrated import many_nights
     from tasks.night import NightOptions
 
@@ -82,10 +82,10 @@ def backfill(
             click.echo(one_line(result))
 
     options = NightOptions(train=not no_train, seed=seed, force=force)
-    results = many_nights(invocation, dataset, first, last, options, told)
+    nights = many_nights(invocation, dataset, first, last, options, told)
     if as_json:
-        show([result.model_dump(mode="json") for result in results])
-    return worst(exit_code(result) for result in results)
+        show([result.model_dump(mode="json") for result, _ in nights])
+    return worst(code for _, code in nights)
 
 
 @click.command()

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
+from schemas.errors import Exit, SerenoError, UsageError
+
 if TYPE_CHECKING:
     from flows.session import Session
     from infra.cli.invocation import Invocation
@@ -34,7 +36,12 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
     if isinstance(found, NightResult):
         return found
     with orchestration(invocation, project, resolved.settings, trains=options.trains) as session:
-        state = flow_for(options)(name, night, return_state=True)
+        from flows.outcome import night_tags
+
+        with night_tags(name, night):
+            state = flow_for(options)(name, night, return_state=True)
+        if session.errors:
+            raise next(iter(session.errors.values()))
         if not session.results:
             state.result()
         return session.results[-1]
@@ -64,15 +71,35 @@ def many_nights(
     last: Date,
     options: NightOptions,
     told: Callable[[NightResult], None],
-) -> list[NightResult]:
-    """Do a range of nights with one server, one Dask client and one training process."""
+) -> list[tuple[NightResult, Exit]]:
+    """Do a range of nights with one server, one Dask client and one training process.
+
+    Returns:
+        Each night's result and exit code.
+
+    Raises:
+        UsageError: The range is empty.
+    """
+    from infra.cli.night_output import exit_code
+
+    if last < first:
+        raise UsageError(f"--from {first} is after --to {last}", hint="swap the two dates")
     project, resolved = invocation.resolved()
     invocation.dataset(project, name)
     with orchestration(invocation, project, resolved.settings, trains=options.trains, told=told) as session:
-        from flows.backfill import backfill
+        from flows.backfill import backfill, dates
 
-        backfill(name, first, last, train=options.train, seed=options.seed, force=options.force, return_state=True)
-        return list(session.results)
+        state = backfill(
+            name, first, last, train=options.train, seed=options.seed, force=options.force, return_state=True
+        )
+        if len(session.results) != len(dates(first, last)):
+            state.result()
+        return [(result, _code(session, result, exit_code(result))) for result in session.results]
+
+
+def _code(session: Session, result: NightResult, otherwise: Exit) -> Exit:
+    error = session.errors.get((result.dataset, result.date))
+    return error.exit_code if isinstance(error, SerenoError) else otherwise
 
 
 def one_training(
@@ -116,6 +143,8 @@ def orchestration(
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with sigterm_exits(), begin(project, settings) as server, ExitStack() as stack:
         folder = stack.enter_context(session_folder(project))
+        # Whatever Prefect stores of an exception that leaves a flow is gone with the session.
+        os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(folder / "prefect-storage")
         trainer = stack.enter_context(TrainingProcess(folder)) if trains else None
         from flows.session import open_session
 

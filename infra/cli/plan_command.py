@@ -24,7 +24,6 @@ def plan(invocation: Invocation, dataset: str, night: Date, no_train: bool, as_j
     planned = plan_night(project, resolved.settings, found, night, train=not no_train)
     if as_json:
         show(planned.model_dump(mode="json"))
-        return Exit.DONE
-    for line in planned.lines():
+    for line in () if as_json else planned.lines():
         click.echo(line)
-    return Exit.DONE
+    return Exit.DONE if planned.files else Exit.NO_INPUT

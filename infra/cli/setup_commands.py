@@ -81,7 +81,10 @@ def _tell_proposal(proposal: Proposal, root: Path, written: tuple[Path, ...]) ->
         click.echo(f"  {note}")
     for path in written:
         click.echo(f"wrote {path}")
-    click.echo(f"next: sereno --project {root} plan {dataset.name} --date DATE")
+    first, last = proposal.nights or ("DATE", "DATE")
+    click.echo(f"next: sereno --project {root} plan {dataset.name} --date {last}")
+    if first != last:
+        click.echo(f"then: sereno --project {root} backfill {dataset.name} --from {first} --to {last}")
 
 
 @click.command()

@@ -13,7 +13,7 @@ def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
     """One row a night, oldest first: the newest run of each of the last nights."""
     newest: dict[str, Run] = {}
     for run in services.state.recent(name, limit=10 * last):
-        if run.kind != "train":
+        if run.kind in ("run", "validate"):
             newest.setdefault(run.night.isoformat(), run)
     return [_row(newest[night]) for night in sorted(newest)[-last:]]
 

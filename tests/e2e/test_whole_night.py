@@ -63,12 +63,15 @@ def test_a_night_goes_from_files_to_a_report(watched: dict[str, Any]):
 def test_prefect_has_a_run_a_stage_and_a_link_to_the_report(watched: dict[str, Any]):
     with sqlite3.connect(watched["root"] / "state" / "prefect" / "prefect.db") as database:
         flows = dict(database.execute("SELECT name, state_type FROM flow_run").fetchall())
+        tags = dict(database.execute("SELECT name, tags FROM flow_run").fetchall())
         tasks = {name for (name,) in database.execute("SELECT name FROM task_run")}
-        artifacts = [key for (key,) in database.execute("SELECT key FROM artifact")]
+        artifacts = dict(database.execute("SELECT key, data FROM artifact").fetchall())
     assert flows[f"flows {ATTACKED}"] == "COMPLETED"
     assert flows[f"flows {BLOCKED}"] == "FAILED"
     assert {"ingest", "validate", "preprocess", "train", "gate", "score", "promote", "report"} <= tasks
-    assert "flows-report" in artifacts
+    assert json.loads(tags[f"flows {ATTACKED}"]) == ["dataset:flows", f"night:{ATTACKED}"]
+    assert "2026-03-0" in artifacts["flows-report"]
+    assert ".html" in artifacts["flows-report"]
 
 
 def test_a_night_asked_twice_is_done_already(watched: dict[str, Any], sereno):
@@ -140,6 +143,67 @@ def test_status_and_versions_are_told(watched: dict[str, Any], sereno):
     assert "Hint" in rollback.err
 
 
+def exported(sereno, root: Path, target: Path) -> list[dict[str, Any]]:
+    done = sereno("--project", root, "scores", "flows", "--date", ATTACKED, "--to", target)
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_night_that_is_forced_gives_the_same_rows_and_the_same_champion(watched, sereno, tmp_path: Path):
+    root = watched["root"]
+    before = exported(sereno, root, tmp_path / "before.jsonl")
+    forced = sereno("--project", root, "run", "flows", "--date", ATTACKED, "--force", "--json")
+    assert forced.code == 0, forced.err
+    assert forced.json["status"] == "done"
+    assert exported(sereno, root, tmp_path / "after.jsonl") == before
+    assert [row["version"] for row in sereno("--project", root, "models", "list", "flows", "--json").json] == ["1"]
+
+
+def test_versions_are_trained_compared_scored_with_promoted_and_rolled_back(watched, sereno, tmp_path: Path):
+    root = watched["root"]
+    asked = ("train", "flows", "--from", FIRST, "--to", "2026-03-03", "--seed", "5", "--json")
+    trained = sereno("--project", root, *asked)
+    assert trained.code == 0, trained.err
+    assert trained.json["nights"] == [FIRST, "2026-03-03"]
+    second = trained.json["version"]
+    assert second == "2"
+    different = sereno("--project", root, "models", "diff", "flows", "1", second, "--json")
+    assert different.code == 0, different.err
+    assert different.json
+    scored = sereno("--project", root, "score", "flows", "--date", ATTACKED, "--version", second, "--json")
+    assert scored.code == 0, scored.err
+    assert scored.json["model"]["version"] == second
+    assert scored.json["rows"] == watched["run"].json["rows"]
+    assert {row["model_version"] for row in exported(sereno, root, tmp_path / "second.jsonl")} == {second}
+    champion = "1" if not trained.json["promoted"] else second
+    again = sereno("--project", root, "models", "promote", "flows", champion)
+    assert again.code == 5
+    other = second if champion == "1" else "1"
+    promoted = sereno("--project", root, "models", "promote", "flows", other, "--force", "--reason", "a test")
+    assert promoted.code == 0, promoted.err
+    back = sereno("--project", root, "models", "rollback", "flows")
+    assert back.code == 0, back.err
+    assert f"version {champion} is champion again" in back.out
+    unknown = sereno("--project", root, "score", "flows", "--date", ATTACKED, "--version", "99")
+    assert unknown.code == 2
+    assert "99" in unknown.err
+    statuses = {night["date"]: night["status"] for night in sereno("--project", root, "status", "--json").json}
+    assert statuses[ATTACKED] == "done"
+    page = sereno("--project", root, "report", "flows", "--date", ATTACKED)
+    assert page.out.startswith("report: ")
+
+
+def test_nothing_that_a_project_keeps_is_a_pickle(watched: dict[str, Any]):
+    kept = [path for path in watched["root"].rglob("*") if path.is_file()]
+    assert len(kept) > 50
+    for path in kept:
+        assert path.suffix not in {".pkl", ".pickle", ".joblib", ".cloudpickle"}
+        with path.open("rb") as file:
+            head = file.read(2)
+        assert head not in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"}, path
+    assert not (watched["root"] / "state" / "prefect" / "storage").exists()
+
+
 def descendants(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
@@ -199,6 +263,8 @@ def test_the_second_of_two_runs_of_a_night_names_the_first(started, sereno):
         second = sereno("--project", root, "run", "flows", "--date", FIRST)
         assert second.code == 6, second.err
         assert f":{process.pid}:" in second.err
+        assert "Traceback" not in second.err
+        assert not (root / "state" / "prefect" / "storage").exists()
     finally:
         process.terminate()
         process.wait(60)

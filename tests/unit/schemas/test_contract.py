@@ -81,3 +81,22 @@ def test_the_compiled_contract_is_kept_for_the_next_partition():
 
 def test_every_type_of_the_dataset_file_has_a_pandas_type():
     assert set(DTYPES) == set(ColumnType)
+
+
+def test_pandera_does_not_make_arrow_forget_time_zones(make_dataset):
+    import subprocess
+    import sys
+
+    code = (
+        "import os; os.environ.pop('PYARROW_IGNORE_TIMEZONE', None)\n"
+        "from datetime import datetime, timedelta, timezone\n"
+        "from pathlib import Path\n"
+        "import pyarrow as pa\n"
+        "from schemas.contract import contract_of\n"
+        "from schemas.dataset import Dataset\n"
+        f"contract_of(Dataset.model_validate_json({make_dataset().model_dump_json()!r}))\n"
+        "at = datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))\n"
+        "print(pa.scalar(at, pa.timestamp('us', tz='UTC')).as_py().hour)\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "10"

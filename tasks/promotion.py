@@ -1,0 +1,181 @@
+"""Who scores a night, and who becomes champion: the gate's decision, the ledger, and the alias that follows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from schemas.errors import BundleError, PromotionRefused, TrainingFailed, UsageError
+from schemas.results import ModelOutcome
+
+if TYPE_CHECKING:
+    from schemas.dataset import Dataset
+    from tasks.gate import GateDecision
+    from tasks.night import Night
+    from tasks.services import Services
+
+
+@dataclass(frozen=True)
+class ChosenVersion:
+    """The version that scores a night.
+
+    Args:
+        version: Registered version.
+        bundle: Its folder.
+        bundle_hash: The hash that the registry has for it.
+        in_sample: Whether the night's own rows trained it.
+        outcome: For the result.
+    """
+
+    version: str
+    bundle: Path
+    bundle_hash: str
+    in_sample: bool
+    outcome: ModelOutcome
+
+
+@dataclass(frozen=True)
+class ChampionBundle:
+    """The champion's folder, and the hash that the ledger has for it."""
+
+    path: Path
+    hash: str
+
+
+def champion_bundle(services: Services, name: str) -> ChampionBundle | None:
+    """The champion's bundle by the ledger; None where there is no champion, or its bundle is gone."""
+    champion = services.state.champion(name)
+    if champion is None:
+        return None
+    try:
+        return ChampionBundle(services.registry.download(name, champion.version), champion.bundle_hash)
+    except (BundleError, UsageError):
+        return None
+
+
+def becomes_champion(dataset: Dataset, decision: GateDecision, *, first: bool) -> bool:
+    """Whether a challenger becomes champion without a person; the first one need only be usable."""
+    if first:
+        return decision.usable
+    return decision.promote and dataset.detector.promotion == "auto"
+
+
+def in_words(decision: GateDecision, *, first: bool) -> str:
+    """The gate's decision in words."""
+    said = "; ".join(decision.reasons)
+    return f"the first champion, although {said}" if first and not decision.promote else said
+
+
+def scoring_version(night: Night) -> ChosenVersion:
+    """Which version scores tonight.
+
+    The asked one; else, where this very night was done before, the one that scored it then; else the challenger, if it
+    passed the gate; else the champion. A night that is done again after later ones never makes a champion.
+
+    Raises:
+        TrainingFailed: There is neither a champion nor a challenger.
+        PromotionRefused: The gate refused the only version that there is.
+    """
+    options = night.request.options
+    if options.version is not None:
+        return _chosen(night, options.version, reason=f"version {options.version} was asked for")
+    before = _scored_before(night)
+    if before is not None:
+        return _chosen(night, before, reason=f"version {before} scored this night before")
+    champion = night.services.state.champion(night.dataset.name)
+    if night.trained is not None and night.decision is not None and night.challenger is not None:
+        first = champion is None
+        said = in_words(night.decision, first=first)
+        if _later_nights_are_done(night):
+            if night.decision.promote or first:
+                return _chosen(night, night.challenger, reason=f"later nights are done, so the champion stays; {said}")
+        elif becomes_champion(night.dataset, night.decision, first=first):
+            return _chosen(night, night.challenger, reason=said, promoted=True)
+        if first:
+            record_decision(night, promote=False)
+            raise _no_one_to_score(night, said)
+    if champion is None:
+        why = f", and training failed: {night.training_failure}" if night.training_failure else ""
+        raise TrainingFailed(
+            f"{night.dataset.name}: there is no champion to score with{why}",
+            hint=f"train one with: sereno train {night.dataset.name}",
+        )
+    return _chosen(night, champion.version, reason=_why_champion(night))
+
+
+def record_decision(night: Night, *, promote: bool) -> None:
+    """Write the gate's decision into the ledger, once, and let the alias follow."""
+    from tasks.versions import align_alias
+
+    if night.trained is None or night.decision is None or night.challenger is None:
+        return
+    state, name, found = night.services.state, night.dataset.name, night.trained.bundle_hash
+    champion = state.champion(name)
+    reason = in_words(night.decision, first=promote and champion is None)
+    action: Literal["promoted", "refused"] | None
+    if promote:
+        action = "promoted" if champion is None or champion.bundle_hash != found else None
+    else:
+        action = None if night.decision.promote else "refused"
+    said = {(row.version, row.action, row.reason) for row in state.ledger(name)}
+    if action == "promoted" or (action == "refused" and (night.challenger, "refused", reason) not in said):
+        state.record(
+            name,
+            night.challenger,
+            found,
+            action,
+            reason=reason,
+            actor=f"run {night.run.id}",
+            run_id=night.run.id,
+            metrics={"checks": [dict(check) for check in night.decision.checks]},
+        )
+    align_alias(night.services.registry, state, name)
+
+
+def _chosen(night: Night, version: str, *, reason: str, promoted: bool = False) -> ChosenVersion:
+    registry, name = night.services.registry, night.dataset.name
+    known = registry.version(name, version)
+    champion = night.services.state.champion(name)
+    standing = version if promoted else champion.version if champion else None
+    outcome = ModelOutcome(
+        version=version, champion=standing, family=night.dataset.detector.family, promoted=promoted, reason=reason
+    )
+    in_sample = night.request.iso in known.nights
+    return ChosenVersion(version, registry.download(name, version), known.bundle_hash, in_sample, outcome)
+
+
+def _scored_before(night: Night) -> str | None:
+    """The version that scored this very night (same fingerprint) when it was done before."""
+    if not night.request.options.force:
+        return None
+    for run in night.services.state.recent(night.dataset.name, night=night.request.date):
+        if run.kind == "run" and run.fingerprint == night.run.fingerprint and run.status in ("done", "partial"):
+            version = (run.result.get("model") or {}).get("version")
+            return str(version) if version else None
+    return None
+
+
+def _later_nights_are_done(night: Night) -> bool:
+    newest = night.services.state.history(night.dataset.name, limit=1, table="scores")
+    return bool(newest) and newest[0].night > night.request.date
+
+
+def _no_one_to_score(night: Night, said: str) -> PromotionRefused:
+    name, version = night.dataset.name, night.challenger
+    return PromotionRefused(
+        f"{name}: the gate refused version {version}, and there is no champion to score instead: {said}",
+        hint=f"look at it with: sereno models show {name} {version}; promote it all the same with: "
+        f"sereno models promote {name} {version} --force --reason '...'",
+    )
+
+
+def _why_champion(night: Night) -> str:
+    if night.training_failure:
+        return f"the champion scored, because training failed: {night.training_failure}"
+    if night.decision is None:
+        return "the champion scored; nothing was trained"
+    if night.decision.promote:
+        command = f"sereno models promote {night.dataset.name} {night.challenger}"
+        return f"version {night.challenger} passed the gate and waits for: {command}"
+    return f"the champion scored; version {night.challenger} was refused: {'; '.join(night.decision.reasons)}"
