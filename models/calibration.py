@@ -19,7 +19,7 @@ import numpy as np
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 DIGITS = 9
-FLOOR = 1e-4
+FLOOR = 2e-3  # below, numbers that hardly vary would fill the explanations with differences that nobody sees
 TAIL_ROWS = 50
 
 

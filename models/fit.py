@@ -62,6 +62,11 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
     """
     started = time.monotonic()
     settings = request.dataset.detector
+    if not request.dataset.features:
+        raise TrainingFailed(
+            f"no column of {request.dataset.name} enters the detector",
+            hint="take `left_out` away from a column that varies, or check the nights only: sereno validate",
+        )
     parts = split(bounded(_read_sample(request.sample), settings.rows))
     transform = _fit_transform(request, parts)
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))

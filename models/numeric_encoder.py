@@ -15,6 +15,7 @@ from schemas.features import ColumnType, Feature, FeatureKind
 
 BOUND = 5.0
 KNOTS = 201
+SMALL_COUNT = 10.0
 HEAVY_TAIL = 4.0
 LARGEST = 1e150  # its square is still finite
 
@@ -84,9 +85,8 @@ class NumericEncoder:
         """The reconstruction on the raw scale, within the sample's range."""
         raw = self._unmap(hard_unbound(reconstructed[:, 0]) * self.scale + self.center)
         raw = np.clip(raw, self.low, self.high)
-        is_integer = self.type == ColumnType.INTEGER
-        form = "{:.0f}" if is_integer else "{:.4g}"
-        texts = np.array([form.format(number) for number in raw], dtype=object)
+        show = _whole if self.type == ColumnType.INTEGER else "{:.4g}".format
+        texts = np.array([show(number) for number in raw], dtype=object)
         if self.indicator:
             texts[reconstructed[:, 1] > 0.5] = MISSING
         return texts
@@ -118,6 +118,13 @@ class NumericEncoder:
             interpolated: Matrix = np.interp(mapped, _deviates(len(self.knots)), np.array(self.knots))
             return interpolated
         return mapped
+
+
+def _whole(number: float) -> str:
+    """An expected count: small ones with a fraction, or `0, expected 0` would explain nothing."""
+    if abs(number) >= SMALL_COUNT:
+        return f"{number:.0f}"
+    return f"{round(number, 2) + 0.0:g}"
 
 
 def _deviates(count: int) -> Matrix:

@@ -129,18 +129,17 @@ def batch_frame(dataset: Dataset, day: Day, accepted: Sequence[Path]) -> pd.Data
     columns = names or ["sereno_hash"]
     tables = [pq.read_table(path, columns=columns) for path in accepted]
     table = pa.concat_tables(tables) if tables else schema.empty_table()
-    frame = pd.DataFrame(index=pd.RangeIndex(table.num_rows))
+    series: dict[str, pd.Series[Any]] = {}
     for name in names:
         values = table.column(name).to_pandas()
-        if dataset.columns[name].type in (ColumnType.INTEGER, ColumnType.NUMBER):
-            values = values.astype("float64")
-        frame[name] = values
+        is_numeric = dataset.columns[name].type in (ColumnType.INTEGER, ColumnType.NUMBER)
+        series[name] = values.astype("float64") if is_numeric else values
     for column in dict.fromkeys(rule.column for rule in dataset.expectations if isinstance(rule, Freshness)):
         ticks = table.column(column).cast(pa.int64())
         hours = (ticks.to_numpy(zero_copy_only=False).astype("float64") - day.start) / HOUR
         # A row without a time is not of this date.
-        frame[freshness_column(column)] = pd.Series(hours).fillna(float("inf"))
-    return frame
+        series[freshness_column(column)] = pd.Series(hours).fillna(float("inf"))
+    return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows))
 
 
 def _run(

@@ -35,13 +35,14 @@ def _number(value: float) -> str:
     if value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = repr(value)
-    return text if _reads_back(text, value) else f"{value:.17f}".rstrip("0")
+    # YAML takes 1e-20 for a text and 1.0e-20 for a number.
+    return text if "." in text else text.replace("e", ".0e")
 
 
 @cache
-def _reads_back(text: str, value: object = None) -> bool:
+def _reads_back(text: str) -> bool:
     try:
-        return bool(yaml.safe_load(text) == (text if value is None else value))
+        return bool(yaml.safe_load(text) == text)
     except (yaml.YAMLError, ValueError):
         return False
 

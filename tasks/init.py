@@ -26,7 +26,9 @@ from tasks.sample import read_samples, spread
 if TYPE_CHECKING:
     from tasks.profile import ColumnFacts, Profile
     from tasks.propose import Roles
+    from tasks.propose_batch import Rule
 
+MOST_ALERTS = 0.05
 EPOCH = DateTime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -112,7 +114,7 @@ def propose_dataset(
         entity=roles.entity,
         columns={column: decision.column for column, decision in decisions.items()},
         expectations=tuple(rule.rule for rule in rules),
-        detector=DetectorSettings.model_validate({} if budget is None else {"alert_budget": budget}),
+        detector=_detector(budget, rules),
     )
     ends = _ends(found, looked, dataset)
     notes = _notes(found, looked, facts, roles, dataset, ends)
@@ -240,6 +242,14 @@ def derive_name(template: str) -> str:
     return "data"
 
 
+def _detector(budget: float | None, rules: Sequence[Rule]) -> DetectorSettings:
+    """The wished alert budget; where none is wished, the usual one, but never a large share of a small night."""
+    if budget is None:
+        usual = next((rule.rule.usual for rule in rules if rule.rule.expect == "volume"), 0)
+        budget = max(1.0, min(DetectorSettings().alert_budget, round(MOST_ALERTS * usual)))
+    return DetectorSettings(alert_budget=budget)
+
+
 def _source(found: _Found, looked: Profile, here: dict[str, str], roles: Roles, names: dict[str, str]) -> Source:
     form = looked.files[0].form
     values: dict[str, Any] = {"path": found.template, "format": form.format}
@@ -291,6 +301,11 @@ def _notes(
         notes.append(_undated(found))
     if ends:
         notes.append(f"nights {ends[0]} to {ends[1]}" if ends[0] < ends[1] else f"one night, {ends[0]}")
+    if dataset.source.names:
+        notes.append(
+            f"no header: the columns are called {dataset.source.names[0]} to {dataset.source.names[-1]} (give them "
+            "names in source.names and columns); write left_out beside one that is an answer, such as a label"
+        )
     if not roles.key:
         notes.append("no key column was found: rows are named by their content; name one with --key if there is one")
     elif any(facts[k].distinct < facts[k].rows for k in roles.key) and len(roles.key) == 1:
@@ -314,8 +329,8 @@ def _undated(found: _Found) -> str:
     one = found.paths[0]
     same = "this file" if len(found.paths) == 1 else "these files"
     return (
-        f"no date in the file names and no time column: every date would read {same}; to watch night by night, give each "
-        f"delivery a date in its name, such as {one.stem}_2026-09-01{one.suffix}, and run init on those"
+        f"no date in the file names and no time column: every date would read {same}; to watch night by night, give "
+        f"each delivery a date in its name, such as {one.stem}_2026-09-01{one.suffix}, and run init on those"
     )
 
 

@@ -34,6 +34,8 @@ SIGNED = re.compile(
     r"temp|volt|current|pressure|accel|angle|level|balance|delta|diff|offset|change|position|torque|phase|gain|score|error|drift|"
     r"trend|profit|residual|skew|slope|power|(^|[^a-z])(x|y|z|ax|ay|az|dx|dy|dz|dbm?)([^a-z]|$)"
 )
+OTHER_LETTER = re.compile(r"[^\W\d_a-z]")
+"""Letters beyond a to z: they do not part words, so that the n of a longer word is no number."""
 FEW_ZEROS = 0.002
 FEW_OUTSIDE = 0.005
 
@@ -62,7 +64,7 @@ def physical_range(name: str, facts: ColumnFacts) -> Range:
         return Range()
     if is_port(name, facts):
         return Range(0, 65_535, "a port number")
-    lower, values = name.lower(), facts.finite
+    lower, values = OTHER_LETTER.sub("x", name.lower()), facts.finite
     bounded = (Range(a, b, what) for form, a, b, what in BOUNDED if form.search(lower) and _holds(values, a, b))
     found = next(bounded, None) or _from_zero(lower, facts)
     outside = int(np.sum(values < (-np.inf if found.min is None else found.min)))

@@ -133,9 +133,11 @@ def _delimited(path: Path, night: Date | None, form: Form, most: int) -> Sampled
                 is_whole = False
         rejected = rejects.rows
         rejects.close()
-    if rejected and not tables:
+    split = sum(table.num_rows for table in tables)
+    if rejected > split:
         raise UnreadableInput(
-            f"{path.name}: none of {rejected:,} rows has the {len(places)} fields of its first line",
+            f"{path.name}: {rejected:,} of {rejected + split:,} rows do not have the {len(places)} fields "
+            "of its first line",
             hint="look at the first lines: a title above the header, or a line break within a column's name?",
         )
     whole = pa.concat_tables(tables) if tables else pa.table({place: pa.array([], pa.string()) for place in places})

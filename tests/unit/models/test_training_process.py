@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from models.bundle import open_bundle
 from models.checks import check_detector
 from models.scoring import Scorer
+from schemas.dataset import Dataset
 from schemas.errors import TrainingFailed
 from tasks.train import TrainingProcess, TrainingRequest
 
@@ -152,6 +154,15 @@ def test_an_unreadable_sample_is_a_clear_error(process, request_for, tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"no parquet")
     with pytest.raises(TrainingFailed, match="cannot be read"):
         process.train(request_for(sample=tmp_path / "broken.parquet"))
+
+
+def test_a_dataset_without_a_feature_is_a_clear_error(process, request_for):
+    request = request_for()
+    left_out = {name: c.model_copy(update={"left_out": "why"}) for name, c in request.dataset.columns.items()}
+    bare = request.dataset.model_copy(update={"columns": left_out})
+    with pytest.raises(TrainingFailed, match=r"no column of .* enters the detector") as raised:
+        process.train(replace(request, dataset=Dataset.model_validate(bare.model_dump())))
+    assert "left_out" in str(raised.value.hint)
 
 
 def test_an_unknown_family_is_a_clear_error(process, request_for):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.numeric_encoder import hard_unbound, soft_bound
+from models.numeric_encoder import NumericEncoder, hard_unbound, soft_bound
 from models.transform import Transform, fit_transform
 from schemas.errors import BundleError, TrainingFailed, UnreadableInput
 from schemas.features import ColumnType, Feature, FeatureKind
@@ -221,3 +221,11 @@ def test_an_unknown_encoder_or_field_is_refused(transform):
 def test_a_dataset_without_features_cannot_be_fitted():
     with pytest.raises(TrainingFailed, match="no feature"):
         fit_transform(made(), [])
+
+
+def test_a_small_expected_count_keeps_its_fraction():
+    encoder = NumericEncoder("n", "integer", "robust", 0.0, 1.0, 0.0, -5.0, 500.0, indicator=False)
+    expected = encoder.expected(np.array([[0.314], [-0.0001], [3.0], [4.9]]))
+    assert expected.tolist() == ["0.31", "0", "3", "4.9"]
+    wide = NumericEncoder("n", "integer", "robust", 0.0, 100.0, 0.0, -5.0, 500.0, indicator=False)
+    assert wide.expected(np.array([[1.234]])).tolist() == ["123"]

@@ -233,3 +233,16 @@ def test_the_page_is_written_and_holds_no_sensitive_value(batch, tmp_path):
 def test_numpys_scalars_become_pythons_own():
     value = plain({"a": np.float64(1.5), "b": [np.bool_(True), (np.int64(2),)], "c": "x", "d": np.array([1, 2])[0]})
     assert json.dumps(value) == '{"a": 1.5, "b": [true, [2]], "c": "x", "d": 1}'
+
+
+def test_hundreds_of_columns_are_read_without_a_warning(tmp_path):
+    names = [f"c{i}" for i in range(150)]
+    dataset = made(
+        *({"expect": "median", "column": name, "between": [0, 2]} for name in names),
+        columns={name: {"type": "number"} for name in names},
+    )
+    path = tmp_path / "0.parquet"
+    pq.write_table(pa.table({name: [1.0, 1.0] for name in names}), path)
+    frame = batch_frame(dataset, Day.of(DATE, "UTC"), [path])
+    assert list(frame.columns) == names
+    assert len(frame) == 2

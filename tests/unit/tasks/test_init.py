@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from datetime import date as Date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.dataset import load_dataset
@@ -51,6 +52,7 @@ def test_any_text_is_read_back_from_yaml(tmp_path, key, values, why):
     assert read == {"columns": {key: {"values": values, "left_out": why}}, "list": [{"a": key}]}
 
 
+@example(1e-20)
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.booleans() | st.none())
 def test_numbers_are_read_back_from_yaml(tmp_path_factory, value):
     read = parse_yaml(f"a: {scalar(value)}\n", tmp_path_factory.getbasetemp()).values["a"]
@@ -152,6 +154,50 @@ def test_names_that_are_our_own_are_renamed(tmp_path):
     dataset = propose_dataset(["x.csv"], tmp_path).dataset
     assert dataset.source.rename == {"": "unnamed_1", "night": "night_data", "score": "score_data"}
     assert list(dataset.columns) == ["unnamed_1", "night_data", "score_data", "v"]
+
+
+def test_names_that_differ_only_by_case_are_renamed(tmp_path):
+    (tmp_path / "x.csv").write_text("a,A,Night,SCORE,v\n0,1,2,3,5\n1,2,3,5,4\n")
+    dataset = propose_dataset(["x.csv"], tmp_path).dataset
+    assert dataset.source.rename == {"A": "A_2", "Night": "Night_data", "SCORE": "SCORE_data"}
+    assert list(dataset.columns) == ["a", "A_2", "Night_data", "SCORE_data", "v"]
+
+
+def test_the_nights_that_the_files_hold_are_told(tmp_path):
+    for day in (3, 1):
+        (tmp_path / f"n-2026-09-{day:02d}.csv").write_text("v\n1\n2\n")
+    (tmp_path / "all.csv").write_text("when,v\n2026-09-05T23:59:59Z,1\n2026-09-07T00:00:00Z,2\n")
+    named = propose_dataset(["n-*.csv"], tmp_path)
+    assert named.nights == (Date(2026, 9, 1), Date(2026, 9, 3))
+    assert "nights 2026-09-01 to 2026-09-03" in named.notes
+    assert propose_dataset(["all.csv"], tmp_path).nights == (Date(2026, 9, 5), Date(2026, 9, 7))
+
+
+def test_a_file_without_any_date_is_told_what_to_do(tmp_path):
+    (tmp_path / "measure.csv").write_text("v,w\n1,2\n2,3\n")
+    found = propose_dataset(["measure.csv"], tmp_path)
+    assert found.nights is None
+    assert any("measure_2026-09-01.csv" in note and "1 file" not in note for note in found.notes)
+    assert any(note.endswith("of 1 file") for note in found.notes)
+
+
+@pytest.mark.parametrize(("rows", "budget"), [(10, 1), (60, 3), (2_000, 20)])
+def test_a_small_night_gets_a_small_alert_budget(tmp_path, rows, budget):
+    (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i % 7}\n" for i in range(rows)))
+    assert propose_dataset(["x.csv"], tmp_path).dataset.detector.alert_budget == budget
+    assert propose_dataset(["x.csv"], tmp_path, budget=7).dataset.detector.alert_budget == 7
+
+
+def test_a_file_whose_rows_never_fit_its_first_line_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text('a,"new\nline",b\n' + "1,2,3\n" * 20)
+    with pytest.raises(UnreadableInput, match="20 of 21 rows do not have the 2 fields of its first line"):
+        propose_dataset(["x.csv"], tmp_path)
+
+
+def test_nothing_for_the_detector_is_told(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n" + "1,x\n" * 200)
+    notes = propose_dataset(["x.csv"], tmp_path).notes
+    assert any(note.startswith("no column is left for the detector") for note in notes)
 
 
 def test_files_without_a_header_get_names(tmp_path):

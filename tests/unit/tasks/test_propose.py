@@ -132,3 +132,10 @@ def test_a_few_spoilt_values_do_not_widen_what_a_name_implies(tmp_path):
     assert found.dataset.columns["src_bytes"].min == 0
     assert "1 values outside are quarantined" in found.yaml
     assert found.dataset.columns["level"].min is None
+
+
+def test_letters_beyond_a_to_z_do_not_part_words(tmp_path):
+    rows = "".join(f"{i % 9 + 3},{i % 8 + 3}\n" for i in range(300))
+    (tmp_path / "x.csv").write_text("ünï,n\n" + rows)
+    columns = propose_dataset(["x.csv"], tmp_path).dataset.columns
+    assert (columns["ünï"].min, columns["n"].min) == (None, 0)
