@@ -31,7 +31,11 @@ class State(RunStore, PromotionStore):
         Raises:
             StateError: The database was written by a newer release, or cannot be reached.
         """
-        bring_up_to_date(self._engine)
+        try:
+            bring_up_to_date(self._engine)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_server_of_the_environment_records_the_run(server, simulated: Path, 
     done = sereno("--project", root, "validate", "flows", "--date", "2026-03-02", "--json", **known)
     assert done.code == 0, done.err
     assert done.json["status"] == "done"
-    with sqlite3.connect(database) as found:
+    with closing(sqlite3.connect(database)) as found:
         assert found.execute("SELECT name, state_type FROM flow_run").fetchall() == [("flows 2026-03-02", "COMPLETED")]
     assert not (root / "state" / "prefect" / "prefect.db").exists()
     secret = running.auth.partition(":")[2]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_a_night_goes_from_files_to_a_report(watched: dict[str, Any]):
 
 
 def test_prefect_has_a_run_a_stage_and_a_link_to_the_report(watched: dict[str, Any]):
-    with sqlite3.connect(watched["root"] / "state" / "prefect" / "prefect.db") as database:
+    with closing(sqlite3.connect(watched["root"] / "state" / "prefect" / "prefect.db")) as database:
         flows = dict(database.execute("SELECT name, state_type FROM flow_run").fetchall())
         tags = dict(database.execute("SELECT name, tags FROM flow_run").fetchall())
         tasks = {name for (name,) in database.execute("SELECT name FROM task_run")}
