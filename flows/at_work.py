@@ -101,7 +101,7 @@ def do_night(
         request = NightRequest(_dataset(session, name), date, options)
         found = look_at(session.services, request)
         result = found if isinstance(found, NightResult) else _at_work(session, request, found, stages, report)
-    except Exception as caught:  # noqa: BLE001 -- see above
+    except Exception as caught:  # noqa: BLE001 -- it must not leave the flow
         error = caught
         result = NightResult(dataset=name, date=date.isoformat(), status="failed", reason=_said(session, caught))
     session.tell(result, error)

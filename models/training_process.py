@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import queue
@@ -23,6 +24,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1
@@ -70,12 +72,10 @@ def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
 
 def _import_heavy() -> None:
     """Import what a training needs, so that the request finds it there."""
-    import onnxruntime  # noqa: F401
     import tensorflow as tf
-    import tf2onnx  # noqa: F401
 
-    import models.fit  # noqa: F401
-
+    for name in ("onnxruntime", "tf2onnx", "models.fit"):
+        importlib.import_module(name)
     tf.config.experimental.enable_op_determinism()
 
 
@@ -125,7 +125,7 @@ def _requests(source: TextIO) -> queue.Queue[str]:
 def _silent_stderr() -> Iterator[None]:
     """TensorFlow prints six lines during its import, whatever its log level."""
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+    with Path(os.devnull).open("wb") as nothing:
         os.dup2(nothing.fileno(), 2)
         try:
             yield

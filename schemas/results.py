@@ -77,6 +77,20 @@ class Contribution(Frozen):
     expected: str
 
 
+class LikeRow(Frozen):
+    """A normal row that agrees with an alert in all but what made the alert.
+
+    Fields: its key, where it came from, its score, and its values as text for the columns of the alert's contributions.
+    """
+
+    key: str
+    night: str
+    source_file: str = ""
+    source_line: int = 0
+    score: float
+    values: dict[str, str] = Field(default_factory=dict)
+
+
 class Alert(Frozen):
     """One row past the threshold."""
 
@@ -89,6 +103,7 @@ class Alert(Frozen):
     source_file: str = ""
     source_line: int = 0
     contributions: tuple[Contribution, ...] = ()
+    like: LikeRow | None = None
 
 
 class QuarantineSample(Frozen):
@@ -148,6 +163,41 @@ class ScoreDistribution(Frozen):
     alert_curve: tuple[tuple[float, int], ...] = ()  # (threshold, alerts tonight)
 
 
+class ColumnDrift(Frozen):
+    """How far tonight's values of one column lie from those of the nights before.
+
+    Fields:
+        measure: What was measured, in words, e.g. ``population stability index``.
+        value: Tonight's; `usual`: what one night of the window against the others has at most.
+        message: What moved, in one sentence with numbers; empty while steady.
+    """
+
+    column: str
+    measure: str
+    value: float
+    usual: float
+    verdict: Literal["steady", "moved", "moved far"]
+    message: str = ""
+
+
+class Drift(Frozen):
+    """The columns that moved, worst first, and what a person should make of it."""
+
+    columns: tuple[ColumnDrift, ...] = ()
+    verdict: Literal["steady", "moved", "moved far", "not known"] = "not known"
+    message: str = ""
+    nights: int = 0  # nights of the window that tonight was held against
+
+
+class Change(Frozen):
+    """One thing that is not as it was on the last night."""
+
+    what: str
+    before: str
+    tonight: str
+    notable: bool = False  # beyond what nights usually differ by
+
+
 class NightReport(Frozen):
     """All that the report page and its JSON show."""
 
@@ -161,6 +211,11 @@ class NightReport(Frozen):
     alerts: tuple[Alert, ...] = ()
     alert_budget: float | None = None
     history: tuple[dict[str, Any], ...] = ()
+    drift: Drift | None = None
+    changes: tuple[Change, ...] = ()
+    last_night: str | None = None  # the night that `changes` compares with
+    contamination: float | None = None  # assumed by the training of the version that scored, 0..1
+    configuration: dict[str, Any] = Field(default_factory=dict)  # the resolved dataset file, for the next night's diff
     gate: tuple[dict[str, Any], ...] = ()
     sensitive: tuple[str, ...] = ()
     key: tuple[str, ...] | None = (

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from infra.runtime.logs import MASK
 from schemas.dataset import DATE_FIELD
 from schemas.errors import ForbiddenAddress, NoInput, UnreadableInput, listed
 
@@ -37,6 +38,7 @@ DIGITS = {
     "j": r"\d{3}",
 }
 NEAREST = 3
+QUERY = f"?{MASK}"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,18 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Base name, for messages and the column `sereno_file`."""
-        return posixpath.basename(self.path.rstrip("/")) or self.path
+        """Base name, for messages and the column `sereno_file`; a query may hold a signature and is no part of it."""
+        return posixpath.basename(self.shown.removesuffix(QUERY).rstrip("/")) or self.shown
+
+    @property
+    def shown(self) -> str:
+        """The address for people and reports: without a password, token or query in it."""
+        if self.is_local:
+            return self.path
+        place, query, _ = self.path.partition("?")
+        # abfs://container@account: only before a web host is a lone name a token.
+        named = r"https?://" if self.protocol.startswith("http") else r"[^:]+://[^/:@]*:"
+        return re.sub(rf"\A({named})[^/]*@", rf"\g<1>{MASK}@", place) + (QUERY if query else "")
 
 
 def parse_address(text: str, root: Path) -> Address:
@@ -91,12 +103,13 @@ def check_allowed(address: Address, inputs: InputSettings, root: Path) -> None:
     allowed = {"file" if p in LOCAL else p for p in inputs.protocols}
     if address.protocol not in allowed:
         raise ForbiddenAddress(
-            f"address {address.path!r}: protocol {address.protocol} is not allowed; allowed: {listed(sorted(allowed))}",
+            f"address {address.shown!r}: protocol {address.protocol} is not allowed; "
+            f"allowed: {listed(sorted(allowed))}",
             hint=f"in sereno.yaml: inputs: {{protocols: [{', '.join([*sorted(allowed), address.protocol])}]}}",
         )
     if inputs.roots and not any(_is_below(address, parse_address(r, root)) for r in inputs.roots):
         raise ForbiddenAddress(
-            f"address {address.path!r} does not lie below an allowed root; allowed: {listed(inputs.roots)}",
+            f"address {address.shown!r} does not lie below an allowed root; allowed: {listed(inputs.roots)}",
             hint="the allowed roots stand in sereno.yaml under inputs.roots",
         )
 
@@ -173,7 +186,7 @@ def _matches(address: Address) -> list[str]:
             return sorted(system.unstrip_protocol(p) for p in system.glob(address.path) if system.isfile(p))
         return [address.path] if system.exists(address.path) else []
     except OSError as error:
-        raise UnreadableInput(f"{address.path}: cannot be looked up: {error}") from None
+        raise UnreadableInput(f"{address.shown}: cannot be looked up: {error}") from None
 
 
 def _no_input(dataset: Dataset, template: str, address: Address, date: Date, root: Path) -> NoInput:
@@ -186,7 +199,7 @@ def _no_input(dataset: Dataset, template: str, address: Address, date: Date, roo
     near = sorted(dates, key=lambda d: abs((d - date).days))[:NEAREST]
     nearby = f"; nearest that exist: {listed(d.isoformat() for d in sorted(near))}" if near else ""
     return NoInput(
-        f"dataset {dataset.name}: no file matches {address.path} for {date}{nearby}",
+        f"dataset {dataset.name}: no file matches {address.shown} for {date}{nearby}",
         hint="check the date, and source.path in the dataset file"
         if near
         else "no file of any date matches source.path of the dataset file; is it right, and did the delivery arrive?",
@@ -211,7 +224,7 @@ def available_dates(template: str, root: Path) -> Mapping[Date, tuple[str, ...]]
 def matching_files(pattern: str) -> Iterator[str]:
     """Local files that an absolute pattern matches; folders are none."""
     # pathlib's glob would match hidden files and refuses absolute patterns.
-    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 -- see above
     return (path for path in found if not Path(path).is_dir())
 
 

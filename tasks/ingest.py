@@ -177,7 +177,7 @@ def _stage(address: Address, path: Path, dataset: Dataset, date: Date, limit: in
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise _changed(address.name)
     source = SourceFile(
-        address.path,
+        address.shown,
         address.name,
         sha256,
         before.st_size,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from schemas.detector import Frozen
 from schemas.errors import NoInput
+from tasks.addresses import QUERY, parse_address, resolve_inputs
 from tasks.night import NightOptions, NightRequest, find_done, window_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,6 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
 def _files(
     project: Project, settings: Settings, dataset: Dataset, night: Date
 ) -> tuple[tuple[PlannedFile, ...], str | None]:
-    from tasks.addresses import resolve_inputs
     from tasks.input_sizes import input_sizes
 
     try:
@@ -111,7 +111,8 @@ def _files(
     except NoInput as error:
         return (), f"nothing to do: {error.message}"
     sizes = input_sizes(addresses)
-    return tuple(PlannedFile(address=address, bytes=sizes.get(address)) for address in addresses), None
+    shown = {address: parse_address(address, project.root).shown for address in addresses}
+    return tuple(PlannedFile(address=shown[address], bytes=sizes.get(address)) for address in addresses), None
 
 
 def _history(
@@ -134,10 +135,8 @@ def _history(
 
 def _rows_guess(files: Sequence[PlannedFile], dataset: Dataset) -> int:
     bytes_per_row = 6 * len(dataset.columns)
-    unpacked = sum(
-        (file.bytes or 0) * (4 if file.address.endswith((".gz", ".bz2", ".xz", ".zst", ".zip")) else 1)
-        for file in files
-    )
+    packed = (".gz", ".bz2", ".xz", ".zst", ".zip")
+    unpacked = sum((f.bytes or 0) * (4 if f.address.removesuffix(QUERY).endswith(packed) else 1) for f in files)
     return max(unpacked // bytes_per_row, 1)
 
 

@@ -87,10 +87,9 @@ def scoring_version(night: Night) -> ChosenVersion:
     if night.trained is not None and night.decision is not None and night.challenger is not None:
         first = champion is None
         said = in_words(night.decision, first=first)
-        if _later_nights_are_done(night):
-            if night.decision.promote or first:
+        if becomes_champion(night.dataset, night.decision, first=first):
+            if _later_nights_are_done(night):
                 return _chosen(night, night.challenger, reason=f"later nights are done, so the champion stays; {said}")
-        elif becomes_champion(night.dataset, night.decision, first=first):
             return _chosen(night, night.challenger, reason=said, promoted=True)
         if first:
             record_decision(night, promote=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import PromotionRefused, UsageError
 from tasks.version_diff import compare_bundles
@@ -13,7 +13,7 @@ from tasks.version_diff import compare_bundles
 if TYPE_CHECKING:
     import pandas as pd
 
-    from infra.runtime.promotions import Action, Promotion
+    from infra.runtime.promotions import Promotion, PromotionStore
     from models.bundle import Bundle
     from models.registry import Registry, VersionInfo
     from schemas.dataset import Dataset
@@ -22,30 +22,6 @@ if TYPE_CHECKING:
 SHOWN_METRICS = ("held_out_loss", "loss", "threshold", "calibration_alert_share", "epochs", "seconds")
 DIFF_NIGHTS = 7
 DIFF_ROWS = 5_000
-
-
-class Ledger(Protocol):
-    """The part of the state that knows who is champion."""
-
-    def champion(self, dataset: str) -> Promotion | None:
-        """The row that made the champion."""
-
-    def ledger(self, dataset: str) -> list[Promotion]:
-        """Every row, oldest first."""
-
-    def record(
-        self,
-        dataset: str,
-        version: str | int,
-        bundle_hash: str,
-        action: Action,
-        *,
-        reason: str,
-        actor: str,
-        run_id: str | None = None,
-        metrics: Mapping[str, Any] | None = None,
-    ) -> Promotion:
-        """Add a row."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +72,7 @@ class VersionRow:
         return "  ".join((mark, *facts, f"{self.rows:,} rows", shown, self.standing)).rstrip()
 
 
-def list_versions(registry: Registry, ledger: Ledger, name: str) -> tuple[VersionRow, ...]:
+def list_versions(registry: Registry, ledger: PromotionStore, name: str) -> tuple[VersionRow, ...]:
     """All versions of a dataset's detector, newest first."""
     rows, champion = ledger.ledger(name), ledger.champion(name)
     return tuple(_row(info, rows, champion) for info in reversed(registry.versions(name)))
@@ -111,7 +87,7 @@ def known_version(registry: Registry, name: str, version: str) -> VersionInfo:
     return registry.version(name, version)
 
 
-def show_version(registry: Registry, ledger: Ledger, name: str, version: str) -> dict[str, Any]:
+def show_version(registry: Registry, ledger: PromotionStore, name: str, version: str) -> dict[str, Any]:
     """One version: what the ledger says of it, and all that its bundle says of itself.
 
     Raises:
@@ -135,7 +111,7 @@ def show_version(registry: Registry, ledger: Ledger, name: str, version: str) ->
 
 
 def promote_version(
-    registry: Registry, ledger: Ledger, name: str, version: str, *, reason: str, actor: str, force: bool = False
+    registry: Registry, ledger: PromotionStore, name: str, version: str, *, reason: str, actor: str, force: bool = False
 ) -> None:
     """Make one version the champion.
 
@@ -163,7 +139,7 @@ def promote_version(
     align_alias(registry, ledger, name)
 
 
-def rollback_version(registry: Registry, ledger: Ledger, name: str, *, reason: str, actor: str) -> str:
+def rollback_version(registry: Registry, ledger: PromotionStore, name: str, *, reason: str, actor: str) -> str:
     """Make the champion before the present one champion again; done twice, it goes back two steps.
 
     Returns:
@@ -187,7 +163,7 @@ def rollback_version(registry: Registry, ledger: Ledger, name: str, *, reason: s
     return before
 
 
-def align_alias(registry: Registry, ledger: Ledger, name: str) -> None:
+def align_alias(registry: Registry, ledger: PromotionStore, name: str) -> None:
     """Let MLflow's alias follow the ledger, which a crash may have left ahead of it."""
     champion = ledger.champion(name)
     wanted = champion.version if champion is not None else None

@@ -18,28 +18,25 @@ _HOLDER_FILE = ".holder"
 
 @contextmanager
 def work_folder(project: Project, dataset: str, night: Night, run_id: str) -> Iterator[Path]:
-    """Yield a run's own empty folder, ``state/work/DATASET/NIGHT/RUN``; it is removed also on SIGTERM.
+    """Yield a run's own empty folder, ``DATASET/NIGHT/RUN`` in the project's work folder; removed also on SIGTERM.
 
     Folders that dead processes left are removed first.
     """
-    remove_stale_work(project)
-    folder = project.work / dataset / as_night(night).isoformat() / run_id
-    project.create_state()
-    folder.mkdir(parents=True)
-    claim(folder)
-    with sigterm_exits():
-        try:
-            yield folder
-        finally:
-            _remove(folder, project.work)
+    with _scratch(project, project.work / dataset / as_night(night).isoformat() / run_id) as folder:
+        yield folder
 
 
 @contextmanager
 def session_folder(project: Project) -> Iterator[Path]:
-    """Yield this process' own folder, ``state/work/sessions/PID``, for what outlives one night; removed likewise."""
+    """Yield this process' own folder, ``sessions/PID``, for what outlives one night; removed likewise."""
+    with _scratch(project, project.work / "sessions" / str(os.getpid())) as folder:
+        yield folder
+
+
+@contextmanager
+def _scratch(project: Project, folder: Path) -> Iterator[Path]:
     remove_stale_work(project)
     project.create_state()
-    folder = project.work / "sessions" / str(os.getpid())
     claim(folder)
     with sigterm_exits():
         try:

@@ -64,7 +64,7 @@ def _config_of(name: str, build: Callable[..., Any]) -> type[Any]:
     if [p.name for p in parameters] != ["width", "config"] or not plain or hints.get("width") is not int:
         raise TypeError(f"family {name!r}: the builder must be `(width: int, config: Config)`")
     config = hints.get("config")
-    if not (isinstance(config, type) and is_dataclass(config) and config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    if not (isinstance(config, type) and is_dataclass(config) and config.__dataclass_params__.frozen):  # type: ignore[attr-defined]  # dataclass() sets it
         raise TypeError(f"family {name!r}: `config` must be annotated with a frozen dataclass")
     unknown = [field.name for field in fields(config) if field.name not in DetectorSettings.model_fields]
     if unknown:

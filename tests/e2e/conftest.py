@@ -41,14 +41,16 @@ def run_command(*arguments: str | Path, cwd: Path | None = None, timeout: float 
 
 
 def drive_nights(
-    folder: Path, dataset: str, steps: Sequence[dict[str, Any]], timeout: float = 900
+    folder: Path, dataset: str, steps: Sequence[dict[str, Any]], timeout: float = 900, **environ: str
 ) -> list[dict[str, Any]]:
     """Do nights in one process; each step is ``date`` and, if wanted, ``options``, ``put`` and ``scores_to``."""
     full = [{"options": {}, "put": None, "scores_to": None, **step} for step in steps]
     steps_file = folder / "steps.json"
     steps_file.write_text(json.dumps(full, default=str), encoding="utf-8")
     command = [sys.executable, "-P", str(DRIVER), str(folder), dataset, str(steps_file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ, **environ}
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines.pop() == {"imported": []}, "the flow's process imported TensorFlow"

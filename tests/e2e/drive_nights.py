@@ -2,7 +2,7 @@
 
 STEPS is a JSON file with a list of ``{"date", "options", "put": [source, target] | null, "scores_to": file | null}``:
 the source file is put in place before the night is done, its scores are exported after it. Prints the result of each
-night as a JSON line.
+night as a JSON line, with its exit code and, where processes worked, the heavy modules that each of them has loaded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def main(folder: str, dataset: str, steps_file: str) -> int:
             result = session.results[-1]
             if step["scores_to"]:
                 _export(session, dataset, step)
-            say({**result.model_dump(mode="json"), "exit": int(exit_code(result))})
+            seen = {"exit": int(exit_code(result)), "workers": _loaded_by_workers(session)}
+            say({**result.model_dump(mode="json"), **seen})
     say({"imported": [name for name in ("tensorflow", "keras") if name in sys.modules]})
     return 0
 
@@ -47,6 +48,14 @@ def say(values: dict[str, Any]) -> None:
     """Print one JSON line."""
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
+
+
+def _loaded_by_workers(session: Any) -> dict[str, list[str]]:
+    """What no worker process must import and did, by worker; empty where threads of this process worked."""
+    from infra.runtime.compute import ClientCompute, loaded_heavy_modules
+
+    compute = session._compute
+    return compute.client.run(loaded_heavy_modules) if isinstance(compute, ClientCompute) else {}
 
 
 def _export(session: Any, name: str, step: dict[str, Any]) -> None:

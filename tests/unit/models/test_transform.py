@@ -48,7 +48,7 @@ def transform():
     return fit_transform(made(), FEATURES)
 
 
-def numeric(values, kind=FeatureKind.AUTO, type=ColumnType.NUMBER, **options):  # noqa: A002
+def numeric(values, kind=FeatureKind.AUTO, type=ColumnType.NUMBER, **options):  # noqa: A002 -- the name of the setting
     frame = pd.DataFrame({"x": values})
     return fit_transform(frame, [Feature("x", type, kind)], **options)
 

@@ -115,3 +115,30 @@ def test_an_allowed_protocol_is_listed_by_fsspec(tmp_path):
         assert found == ("memory:///sereno-nights/2026-09-20-a.csv",)
     finally:
         memory.rm("/sereno-nights", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "name"),
+    [
+        ("https://ana:s3cret@host/in/a.csv", "https://***@host/in/a.csv", "a.csv"),
+        ("https://t0ken@host/in/a.csv", "https://***@host/in/a.csv", "a.csv"),
+        ("https://host/in/a.csv.gz?sv=1&sig=s3cret/x%3D", "https://host/in/a.csv.gz?***", "a.csv.gz"),
+        ("sftp://ana:s3cret@host:22/in/a.csv", "sftp://ana:***@host:22/in/a.csv", "a.csv"),
+        ("s3://key:s3cret@bucket/a@b:c.csv", "s3://key:***@bucket/a@b:c.csv", "a@b:c.csv"),
+        ("s3://bucket/a:b@c.csv", "s3://bucket/a:b@c.csv", "a:b@c.csv"),
+        ("abfs://container@account/in/a.csv", "abfs://container@account/in/a.csv", "a.csv"),
+        ("in/a:b@c?d.csv", "/project/in/a:b@c?d.csv", "a:b@c?d.csv"),
+    ],
+)
+def test_an_address_is_shown_and_stored_without_its_secrets(text, shown, name):
+    address = parse_address(text, Path("/project"))
+    assert (address.shown, address.name) == (shown, name)
+
+
+@pytest.mark.parametrize(("protocol", "error"), [("file", ForbiddenAddress), ("memory", NoInput)])
+def test_an_address_that_leads_nowhere_is_told_without_its_secrets(protocol, error):
+    secret = dataset("memory://ana:s3cret@host/{date}.csv?sig=s3cret")
+    with pytest.raises(error) as caught:
+        resolve_inputs(secret, NIGHT, Path("/project"), InputSettings(protocols=(protocol,)))
+    assert "ana:***@host" in str(caught.value)
+    assert "s3cret" not in str(caught.value)

@@ -107,7 +107,7 @@ def test_workers_speak_tls_on_loopback(processes: Compute) -> None:
     ]
     assert listening
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
-    assert processes.client.scheduler.address.startswith("tls://")  # type: ignore[attr-defined]
+    assert processes.client.scheduler.address.startswith("tls://")  # type: ignore[attr-defined]  # Dask has no types
 
 
 def test_workers_die_with_a_run_that_is_killed(tmp_path: Path) -> None:

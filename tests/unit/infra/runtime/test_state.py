@@ -203,7 +203,7 @@ def test_failed_run_after_a_done_one_changes_nothing(state: State) -> None:
 def test_night_that_is_not_quite_done_is_done_again(state: State, status: str) -> None:
     finished(state, status=status, versions={"quarantined": 1})
     assert state.find_done("flows", NIGHT, "fp") is None
-    assert state.find_done("flows", NIGHT, "fp", statuses=(status,)) is not None  # type: ignore[arg-type]
+    assert state.find_done("flows", NIGHT, "fp", statuses=(status,)) is not None  # type: ignore[arg-type]  # pytest gives plain texts
 
 
 def test_history_has_one_run_a_night_newest_first(state: State) -> None:

@@ -1,0 +1,177 @@
+"""Reports of made-up nights, and a reader of the pages that they become."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from schemas.results import (
+    Alert,
+    Contribution,
+    ExpectationCounts,
+    ExpectationOutcome,
+    ModelOutcome,
+    NightReport,
+    NightResult,
+    QuarantineSample,
+    RowCounts,
+    ScoreDistribution,
+    TrainingSummary,
+)
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects what a page holds, and checks that its elements nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(text for tag, text in self.texts if tag not in ("style", "title", "desc")))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def made_result(status="done", **changes) -> NightResult:
+    return NightResult(
+        dataset="flows",
+        date="2026-03-06",
+        status=status,
+        **{
+            "rows": RowCounts(read=2531, accepted=2517, quarantined=14),
+            "failures": {"src_bytes": 9, "(key)": 5},
+            "expectations": ExpectationCounts(passed=1, failed=1),
+            "model": ModelOutcome(
+                version="17", champion="17", family="dense_denoising", promoted=True, reason="better"
+            ),
+            "threshold": 4.71,
+            "alerts": 2,
+            "seconds": {"ingest": 0.6, "train": 8.4},
+            "warnings": ("a column moved",),
+            **changes,
+        },
+    )
+
+
+def made_alert(rank=1, text="F-0037") -> Alert:
+    return Alert(
+        rank=rank,
+        key=text,
+        event_time="2026-03-06T00:56:34.863000+00:00",
+        entity=text,
+        score=10.4478,
+        p_value=1.1e-5,
+        source_file=text,
+        source_line=1038,
+        contributions=tuple(Contribution(column=text, share=0.4, actual=text, expected=text) for _ in range(3)),
+    )
+
+
+def made_report(status="done", text="some", **changes) -> NightReport:
+    whole = NightReport(
+        result=made_result(status),
+        generated_at="2026-03-07T05:02:11+00:00",
+        files=(
+            {"name": text, "rows": 2531, "bytes": 93_211, "rejected": 1, "encoding": "utf-8", "sha256": "9f2c" * 16},
+        ),
+        expectation_outcomes=(
+            made_outcome(
+                observed="251 rows", expected="about 2,498 are usual (1,249 to 4,996 allowed)", policy="block"
+            ),
+            made_outcome(success=True, rule=text),
+        ),
+        quarantine_sample=(
+            QuarantineSample(key=text, source_file=text, source_line=7, column=text, rule=text, value=text),
+        ),
+        training=TrainingSummary(epochs=3, loss=(3, 2, 1), held_out_loss=(3, 2, 2), nights=("2026-03-05",), width=58),
+        scores=ScoreDistribution(
+            edges=(0, 1, 2, 3), tonight=(90, 9, 1), calibration=(9, 1, 0), threshold=2.0, alert_curve=((0, 100), (2, 1))
+        ),
+        alerts=(made_alert(1, text), made_alert(2, text)),
+        alert_budget=20,
+        history=tuple({"date": f"2026-03-0{i}", "status": "done", "read": 2500, "alerts": 10 + i} for i in range(1, 6)),
+        gate=({"name": text, "passed": False, "observed": text, "expected": text, "message": text},),
+        key=("flow_id",),
+    )
+    return whole.model_copy(update=changes)
+
+
+def made_outcome(**changes) -> ExpectationOutcome:
+    return ExpectationOutcome(
+        **{
+            "expect": "volume",
+            "column": None,
+            "policy": "warn",
+            "success": False,
+            "rule": "volume",
+            "observed": "",
+            "expected": "",
+            **changes,
+        }
+    )
+
+
+def bare_report(status) -> NightReport:
+    return NightReport(result=NightResult(dataset="flows", date="2026-03-06", status=status), generated_at="")
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """Parse a page: `Page`."""
+    return Page
+
+
+@pytest.fixture(scope="session")
+def a_result():
+    """Make a night's result, some of its fields changed."""
+    return made_result
+
+
+@pytest.fixture(scope="session")
+def an_alert():
+    """Make one alert, whose values are the text that is given."""
+    return made_alert
+
+
+@pytest.fixture(scope="session")
+def an_outcome():
+    """Make one failed expectation, some of its fields changed."""
+    return made_outcome
+
+
+@pytest.fixture(scope="session")
+def a_report():
+    """Make a report that has every part, whose values are the text that is given."""
+    return made_report
+
+
+@pytest.fixture(scope="session")
+def a_bare_report():
+    """Make a report of a night of which nothing but its status is known."""
+    return bare_report
