@@ -65,7 +65,7 @@ def split_part(item: tuple[int, Path], dataset: Dataset, folder: Path) -> PartSp
     index, path = item
     staged = pq.read_table(path)
     typed, unread = coerce_table(staged, dataset)
-    keys = row_keys(typed, dataset, _written_keys(staged, dataset))
+    keys = row_keys(typed, dataset, written_keys(staged, dataset))
     failures = find_failures(typed, unread, dataset)
     bad = np.zeros(staged.num_rows, dtype=bool)
     bad[failures["row"].to_numpy()] = True
@@ -77,7 +77,8 @@ def split_part(item: tuple[int, Path], dataset: Dataset, folder: Path) -> PartSp
     return _written(PartFiles(index, path, folder), staged.num_rows, accepted, records, keyed=bool(dataset.key))
 
 
-def _written_keys(staged: pa.Table, dataset: Dataset) -> list[pa.Array]:
+def written_keys(staged: pa.Table, dataset: Dataset) -> list[pa.Array]:
+    """For each key column what stood in the file; names a row whose key could not be read."""
     missing = pa.nulls(staged.num_rows, pa.string())
     return [
         pc.utf8_trim_whitespace(written_text(staged.column(n))) if n in staged.column_names else missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date as Date
 from itertools import chain
 from pathlib import Path
@@ -17,9 +17,11 @@ from schemas.results import ExpectationOutcome, QuarantineSample, RowCounts
 from tasks.check_batch import check_batch, start_import
 from tasks.duplicates import Compute, remove_repeated
 from tasks.quarantine import MAX_EACH, MAX_SAMPLE, added, counted, rejected_records, sampled
+from tasks.released_before import let_pass
 from tasks.split_part import PartSplit, split_part
 
 if TYPE_CHECKING:
+    from infra.runtime.releases import ReleasedRow
     from schemas.dataset import Dataset
     from tasks.ingest import Ingested
 
@@ -39,6 +41,7 @@ class Validated:
         quarantined: Parquet parts of `quarantined_schema`.
         sample: Some failures, for the report.
         warnings: What a person should know, a sentence each.
+        released: Rows among the accepted ones that fail the contract and were released by a person before.
     """
 
     rows: RowCounts
@@ -49,6 +52,7 @@ class Validated:
     quarantined: tuple[Path, ...]
     sample: tuple[QuarantineSample, ...]
     warnings: tuple[str, ...]
+    released: int = 0
 
 
 def validate(
@@ -60,6 +64,7 @@ def validate(
     *,
     usual_rows: int | None,
     data_docs: Path | None = None,
+    released: Sequence[ReleasedRow] = (),
 ) -> Validated:
     """Check one batch.
 
@@ -71,6 +76,7 @@ def validate(
         work: The run's folder for files in between.
         usual_rows: Rows of a usual night; None while no nights are recorded.
         data_docs: A folder for Great Expectations' page; None for no page.
+        released: Rows of this night that people released from the quarantine.
 
     Raises:
         ConfigError: An expectation that Great Expectations' core does not have.
@@ -86,7 +92,8 @@ def validate(
             importing.join()
     accepted = tuple(split.accepted for split in splits if split.accepted is not None)
     outcomes = check_batch(dataset, date, accepted, ingested.rows_read, usual_rows, data_docs)
-    return _gathered(dataset, ingested, splits, outcomes)
+    passed = let_pass(splits, released, dataset, folder)
+    return replace(_gathered(dataset, ingested, passed.splits, outcomes), released=passed.rows)
 
 
 def _split(dataset: Dataset, ingested: Ingested, compute: Compute, folder: Path) -> tuple[PartSplit, ...]:

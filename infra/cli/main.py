@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("infra.cli.read_commands", "status"),
     "scores": ("infra.cli.read_commands", "scores"),
     "models": ("infra.cli.model_commands", "models"),
+    "recalibrate": ("infra.cli.recalibrate_command", "recalibrate"),
+    "quarantine": ("infra.cli.quarantine_commands", "quarantine"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -48,6 +50,8 @@ SUMMARIES = {
     "status": "Show what became of the last nights.",
     "scores": "Export one night's scores to a file.",
     "models": "List, show, promote, roll back and compare detector versions.",
+    "recalibrate": "Give the detector another threshold, without training.",
+    "quarantine": "List, show and release rows that did not meet the contract.",
 }
 
 

@@ -110,6 +110,7 @@ def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
 @with_json
 def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json: bool) -> int:
     """Compare two versions: data, configuration, threshold, scores."""
+    from tasks.version_diff_text import difference_lines
     from tasks.versions import diff_versions
 
     with _services(invocation, dataset) as (services, found):
@@ -117,6 +118,6 @@ def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json:
     if as_json:
         show(difference)
         return Exit.DONE
-    for name, value in difference.items():
-        click.echo(f"{name}: {value}")
+    for line in difference_lines(difference):
+        click.echo(line)
     return Exit.DONE

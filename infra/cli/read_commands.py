@@ -12,11 +12,17 @@ from schemas.errors import Exit, UsageError
 
 
 @click.command()
-@with_dataset
+@click.argument("dataset", metavar="[NAME]", required=False)
 @with_date
 @with_json
-def report(invocation: Invocation, dataset: str, night: Date, as_json: bool) -> int:
-    """Say where the report of one night of the dataset NAME is, or print it as JSON."""
+@click.pass_obj
+def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bool) -> int:
+    """Say where the report of one night of the dataset NAME is, or print it as JSON.
+
+    Without NAME: write the overview of all datasets on that night, and say where it is.
+    """
+    if dataset is None:
+        return _overview(invocation, night, as_json)
     project, _ = invocation.resolved()
     invocation.dataset(project, dataset)
     page = project.report_file(dataset, night.isoformat())
@@ -28,6 +34,21 @@ def report(invocation: Invocation, dataset: str, night: Date, as_json: bool) -> 
         click.echo(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
     else:
         click.echo(f"report: {page}")
+    return Exit.DONE
+
+
+def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
+    from tasks.overview import overview_json, write_overview
+    from tasks.overview_rows import overview_of
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    with open_services(project, resolved.settings) as services:
+        page = write_overview(services, night)
+        if as_json:
+            show({**overview_json(overview_of(services, night)), "report": str(page)})
+        else:
+            click.echo(f"overview: {page}")
     return Exit.DONE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -17,7 +17,7 @@ from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import runs
 from schemas.errors import LockedNight, StateError
 
-Kind: TypeAlias = Literal["run", "validate", "train", "score"]
+Kind: TypeAlias = Literal["run", "validate", "train", "score", "release"]
 Status: TypeAlias = Literal["running", "done", "blocked", "partial", "failed", "missing"]
 
 COUNTING: tuple[Status, ...] = ("done", "partial", "blocked")
@@ -154,8 +154,18 @@ class RunStore:
         versions: Mapping[str, int] | None = None,
         counters: Mapping[str, Any] | None = None,
         sample_version: int | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> Run:
         """Write the final row; from here on, and only for `done`, `partial` and `blocked`, what the run wrote counts.
+
+        Args:
+            run_id: The running run.
+            status: How it ended.
+            result: What the command prints as JSON.
+            versions: Table name to the Delta version that this run wrote.
+            counters: Exact counts of the accepted rows.
+            sample_version: Delta version of the night's sample.
+            also: Writes more within the same transaction.
 
         Raises:
             LockedNight: The run lost its night meanwhile: nothing that it wrote counts.
@@ -168,7 +178,7 @@ class RunStore:
             "counters": dict(counters or {}),
             "sample_version": sample_version,
         }
-        self._change(run_id, values)
+        self._change(run_id, values, also)
         return self.run(run_id)
 
     def run(self, run_id: str) -> Run:
@@ -231,6 +241,27 @@ class RunStore:
             return run if same and not touched else None
         return None
 
+    def with_releases(self, done: Run) -> Run:
+        """Return the newest release of rows into what a run did, which has the night's numbers then, else the run."""
+        query = _of_night(done.dataset, done.night).where(
+            runs.c.kind == "release",
+            runs.c.status.in_(COUNTING),
+            runs.c.seq > done.seq,
+            runs.c.fingerprint == done.fingerprint,
+        )
+        found = self._runs(query.limit(1))
+        return found[0] if found else done
+
+    def check_free(self, dataset: str, night: Night) -> None:
+        """Do nothing where nobody works on a night.
+
+        Raises:
+            LockedNight: A live run holds the night.
+        """
+        day, now = as_night(night), _now()
+        if any(run.night == day and not _is_stale(run, now) for run in self.live(dataset)):
+            raise self._locked(dataset, day)
+
     def history(
         self, dataset: str, before: Night | None = None, limit: int | None = None, *, table: str = "accepted"
     ) -> list[Run]:
@@ -277,11 +308,13 @@ class RunStore:
                 _close(connection, run, now)
         return stale
 
-    def _change(self, run_id: str, values: dict[str, Any]) -> None:
+    def _change(self, run_id: str, values: dict[str, Any], also: Callable[[Connection], None] | None = None) -> None:
         with writing(self._engine) as connection:
             changed = connection.execute(
                 update(runs).where(runs.c.id == run_id, runs.c.status == "running").values(values)
             )
+            if changed.rowcount == 1 and also is not None:
+                also(connection)
         if changed.rowcount != 1:
             raise LockedNight(
                 f"Run {run_id} does not hold its night any more.",

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from infra.runtime.promotions import PromotionStore
+from infra.runtime.releases import ReleaseStore
 from infra.runtime.runs import RunStore
 from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
 
 
-class State(RunStore, PromotionStore):
-    """Runs and promotions of one project; safe to use from several threads.
+class State(RunStore, PromotionStore, ReleaseStore):
+    """Runs, promotions and releases of one project; safe to use from several threads.
 
     Args:
         url: SQLAlchemy address, SQLite or PostgreSQL.

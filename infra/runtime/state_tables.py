@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; numbers of four digits that only grow, so that a newer database can be told."""
 
 
@@ -79,5 +79,24 @@ promotions = Table(
     Column("run_id", String(40)),
     Column("metrics", JSON, nullable=False),
     Index("promotions_by_dataset", "dataset", "id"),
+    sqlite_autoincrement=True,
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(64), nullable=False),
+    Column("night", String(10), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("failures", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("releases_by_night", "dataset", "night", "id"),
     sqlite_autoincrement=True,
 )
