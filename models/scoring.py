@@ -1,7 +1,8 @@
 """Scoring with a bundle: ONNX Runtime, numpy, pandas and Arrow; never TensorFlow.
 
 A row gets the same number alone or among a million: the graph always sees micro-batches of one size, padded with
-zeros, on one thread.
+zeros, on one thread. Rows that stand out are explained by mending them, which costs some twenty reconstructions; of all
+others the contributions are the residuals as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from models.bundle import Bundle, open_bundle
 from models.calibration import Matrix, p_values, scores_of
+from models.explanation import Explainer, Explanation, shares_of
 from schemas.errors import BundleError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 1_024
 TOP = 5
+STANDS_OUT = 0.05
 
 
 @dataclass(frozen=True)
@@ -120,25 +123,34 @@ class Scorer:
         reconstructed = self._reconstruct(rows)
         parts = self.bundle.score_map.parts(rows, reconstructed)
         score = scores_of(parts)
-        contributions = self._contributions(frame, reconstructed, parts, top)
-        return Scores(score, p_values(score, self.calibration), score > self.threshold, contributions)
+        p_value, is_alert = p_values(score, self.calibration), score > self.threshold
+        explained = Explanation(shares_of(parts), reconstructed)
+        if top:
+            self._explain(explained, rows, is_alert | (p_value <= STANDS_OUT))
+        return Scores(score, p_value, is_alert, self._contributions(frame, explained, top))
 
-    def shares(self, frame: pd.DataFrame) -> Matrix:
-        """Each column's share of each row's score, float64 [rows, columns]; a row adds up to 1 (0 where all fits)."""
-        rows = self.bundle.transform.apply(frame)
-        return _shares(self.bundle.score_map.parts(rows, self._reconstruct(rows)))
+    @cached_property
+    def _explainer(self) -> Explainer:
+        transform = self.bundle.transform
+        return Explainer(self._reconstruct, self.bundle.score_map, tuple(transform.groups.values()), transform.neutral)
 
-    def _contributions(self, frame: pd.DataFrame, reconstructed: Any, parts: Matrix, top: int) -> Any:
-        """The `top` largest parts of each row, in words."""
+    def _explain(self, explained: Explanation, rows: Any, odd: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Put mended rows' shares and expectations where rows stand out."""
+        at = np.flatnonzero(odd)
+        found = self._explainer.explain(rows[at], explained.expected[at])
+        explained.shares[at], explained.expected[at] = found.shares, found.expected
+
+    def _contributions(self, frame: pd.DataFrame, explained: Explanation, top: int) -> Any:
+        """The `top` largest shares of each row, in words."""
         import pyarrow as pa
 
         from schemas.tables import contribution_type
 
         count = min(top, len(self.columns))
-        shares = _shares(parts)
+        shares = explained.shares
         # Stable, so that equal parts keep the columns' order.
         best = np.argsort(-shares, axis=1, kind="stable")[:, :count]
-        actual, expected = self._words(frame, reconstructed, best)
+        actual, expected = self._words(frame, explained.expected, best)
         kind = contribution_type()
         flat = pa.StructArray.from_arrays(
             [
@@ -162,9 +174,3 @@ class Scorer:
                 actual[rows, places] = self.bundle.transform.actual_text(column, frame.iloc[rows])
                 expected[rows, places] = self.bundle.transform.expected_text(column, reconstructed[rows])
         return actual, expected
-
-
-def _shares(parts: Matrix) -> Matrix:
-    total = parts.sum(axis=1, keepdims=True)
-    shares: Matrix = np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
-    return shares

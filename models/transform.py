@@ -57,6 +57,15 @@ class Transform:
         """How much each number counts within its column, float64 [width]."""
         return np.array([weight for encoder in self.encoders for weight in encoder.weights], dtype=np.float64)
 
+    @cached_property
+    def neutral(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """What says nothing of a column, float32 [width]: a number's mean, no category, as true as the sample was."""
+        values = np.zeros(self.width, dtype=np.float32)
+        for encoder in self.encoders:
+            if isinstance(encoder, BooleanEncoder):
+                values[self.groups[encoder.column].start] = encoder.fill
+        return values
+
     def apply(self, frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Encode rows; a row's numbers never depend on other rows.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import Benchmark, NotMeasured
 
 HERE = Path(__file__).resolve().parent
-NO_BENCHMARKS = {"__main__", "harness", "nights"}
+NO_BENCHMARKS = {"__main__", "harness", "planted_values", "project_setup"}
 
 
 def find() -> dict[str, Benchmark]:

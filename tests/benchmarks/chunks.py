@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import Measure, NotMeasured
-from nights import NAME, SEEN_BY_INIT, Project, must, project
+from project_setup import NAME, SEEN_BY_INIT, Project, must, project
 
 Table = list[list[str]]
 Scores = dict[str, tuple[float, bool]]

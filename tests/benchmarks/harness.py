@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-Bar = tuple[str, float]
+Bar = tuple[str, float] | tuple[str, float, float]
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     "<": operator.lt,
@@ -21,7 +21,13 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "==": operator.eq,
 }
-SUMMARIES: dict[str, Callable[[list[float]], float]] = {"median": statistics.median, "max": max, "min": min}
+BETWEEN = "between"
+SUMMARIES: dict[str, Callable[[list[float]], float]] = {
+    "median": statistics.median,
+    "mean": statistics.fmean,
+    "max": max,
+    "min": min,
+}
 
 
 class NotMeasured(Exception):
@@ -36,9 +42,10 @@ class Measure:
         measure: Its name, unique in its benchmark.
         samples: What was measured, in order; at least one, all finite.
         unit: Unit of value, samples and peers; empty for a pure number.
-        bar: What the value must meet, for example ``("<=", 0.5)``; none where nothing is promised.
+        bar: What the value must meet, for example ``("<=", 0.5)`` or ``("between", 10, 30)``, ends included; none where
+            nothing is promised.
         peer: The same quantity of others, measured in the same run, by name.
-        of: How the samples become the value: median, max or min.
+        of: How the samples become the value: median, mean, max or min.
     """
 
     measure: str
@@ -52,8 +59,9 @@ class Measure:
         """Refuse what was not measured."""
         if not self.samples or not all(math.isfinite(sample) for sample in self.samples):
             raise NotMeasured(f"{self.measure}: samples are missing or not finite: {self.samples}")
-        if self.bar is not None and self.bar[0] not in COMPARISONS:
-            raise ValueError(f"{self.measure}: unknown comparison {self.bar[0]!r}; known: {', '.join(COMPARISONS)}")
+        known = [*COMPARISONS, BETWEEN]
+        if self.bar is not None and self.bar[0] not in known:
+            raise ValueError(f"{self.measure}: unknown comparison {self.bar[0]!r}; known: {', '.join(known)}")
 
     @property
     def value(self) -> float:
@@ -63,11 +71,16 @@ class Measure:
     @property
     def holds(self) -> bool | None:
         """Whether the value meets the bar; None without one."""
-        return None if self.bar is None else COMPARISONS[self.bar[0]](self.value, self.bar[1])
+        if self.bar is None:
+            return None
+        comparison, *limits = self.bar
+        if comparison == BETWEEN:
+            return limits[0] <= self.value <= limits[1]
+        return COMPARISONS[comparison](self.value, limits[0])
 
     def line(self, bench: str) -> str:
         """Return the measure as one line of JSON."""
-        bar = None if self.bar is None else f"{self.bar[0]} {self.bar[1]:g}"
+        bar = None if self.bar is None else f"{self.bar[0]} {' and '.join(f'{limit:g}' for limit in self.bar[1:])}"
         record = {"bench": bench, "measure": self.measure, "value": self.value, "unit": self.unit}
         record |= {"peer": dict(self.peer), "bar": bar, "holds": self.holds, "samples": self.samples}
         return json.dumps(record)

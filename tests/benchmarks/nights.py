@@ -1,132 +1,167 @@
-"""Nights to measure with, a project that watches them, and the command line, run as a person runs it."""
+"""Whether the nights' scores mean something: ranking against labels that no run saw, and alerts against the budget."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from harness import NotMeasured
+import numpy as np
+from harness import Measure, NotMeasured
+from project_setup import NAME, Project, Truth, must, project, read_frame, read_rows, real_nights
 
-ROOT = Path(__file__).resolve().parents[2]
-SERENO = Path(sys.executable).parent / "sereno"
-LIMIT_S = 600
-NAME = "flows"
-SEEN_BY_INIT = 7
+SEEDS = (1, 2, 3)
+TRAINED, QUIET_FROM = 14, 7
+BACKFILL_S = 3_600.0
+NEIGHBOURS = 20
 
 
 @dataclass(frozen=True)
-class Nights:
-    """Files of consecutive nights.
+class Ranking:
+    """How well scores rank labelled rows: the mean over nights.
 
     Args:
-        files: Date to file, in order.
-        key: The column that names a row.
-        time: The column that says when it happened.
+        auroc: Chance that an anomalous row scores above another.
+        ap: Average precision.
     """
 
-    files: dict[str, Path]
-    key: str
-    time: str
+    auroc: float
+    ap: float
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and after how many seconds by the clock."""
-
-    code: int
-    out: str
-    err: str
-    seconds: float
-
-
-def real_nights() -> Nights | None:
-    """Return the UNSW nights, where this machine has them."""
-    given = os.environ.get("SERENO_SHARED_DATA")
-    folder = (Path(given) if given else ROOT.parent / "shared" / "data") / "unsw_nights"
-    files = {path.name.partition(".")[0]: path for path in sorted(folder.glob("*.csv.gz"))}
-    return Nights(files, key="flow_id", time="start_time") if files else None
-
-
-def simulated_nights(folder: Path) -> Nights:
-    """Make nights of network flows like the demo's; all but the broken one."""
-    from tasks.simulate import simulate_week
-
-    week = simulate_week(folder / "simulated", nights=14)
-    files = {date.isoformat(): path for date, path in week.files.items() if date != week.blocked}
-    return Nights(files, key="flow_id", time="start_time")
+def measure() -> Iterator[Measure]:
+    """AUROC and average precision frozen and nightly, and alerts on quiet and busy nights, on 21 real nights."""
+    nights = real_nights()
+    if nights is None or len(nights.files) <= TRAINED:
+        raise NotMeasured("the real nights are missing: ../shared/data/unsw_nights beside the checkout")
+    with project(nights) as watched:
+        dates = list(nights.files)
+        watched.arrive(*dates)
+        nightly = watched.copy("nightly")
+        for date in dates[:TRAINED]:
+            must(*watched.command("validate", date))
+        frozen = [frozen_ranking(watched.copy(f"seed {seed}"), seed) for seed in SEEDS]
+        peers = peer_rankings(watched)
+        yield from frozen_measures("", [by_night for by_night, _ in frozen], peers)
+        yield from frozen_measures("_pooled", [pooled for _, pooled in frozen], {})
+        ap_frozen = sum(by_night.ap for by_night, _ in frozen) / len(frozen)
+        yield from nightly_measures(nightly, ap_frozen, peers["pca"].ap)
 
 
-def sereno(*words: str) -> Done:
-    """Run the installed command, without a terminal and without this machine's settings."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("SERENO_", "PREFECT_", "MLFLOW_"))}
-    begun = time.perf_counter()
-    try:
-        done = subprocess.run(
-            [str(SERENO), *words],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotMeasured(f"sereno {' '.join(words)}: {error}") from error
-    return Done(done.returncode, done.stdout, done.stderr, time.perf_counter() - begun)
+def frozen_measures(suffix: str, frozen: list[Ranking], peers: dict[str, Ranking]) -> Iterator[Measure]:
+    """Return the measures of a frozen detector, a sample a seed."""
+    auroc, ap = [ranking.auroc for ranking in frozen], [ranking.ap for ranking in frozen]
+    peer = {name: ranking.auroc for name, ranking in peers.items()}
+    yield Measure(f"auroc_frozen{suffix}", auroc, "", (">=", 0.86), peer, of="mean")
+    peer = {name: ranking.ap for name, ranking in peers.items()}
+    yield Measure(f"ap_frozen{suffix}", ap, "", (">=", 0.36), peer, of="mean")
 
 
-def must(*words: str) -> Done:
-    """Run the command; one that does not end with 0 measures nothing."""
-    done = sereno(*words)
-    if done.code != 0:
-        raise NotMeasured(f"sereno {' '.join(words)} ended with {done.code}:\n{(done.err or done.out)[-2000:]}")
-    return done
+def frozen_ranking(watched: Project, seed: int) -> tuple[Ranking, Ranking]:
+    """Train on the first nights, score the others without training; rank night by night, and all nights as one."""
+    dates = list(watched.nights.files)
+    result = watched.train(dates[0], dates[TRAINED - 1], seed)
+    if not result["promoted"]:
+        raise NotMeasured(f"the detector of seed {seed} was not promoted: {result['reason']}")
+    delivered: list[tuple[list[float], list[str], Truth]] = []
+    for date in dates[TRAINED:]:
+        watched.run(date, "--no-train")
+        delivered.append(night_scores(watched, date, watched.scores(date)))
+    scores = [score for night, _, _ in delivered for score in night]
+    keys = [key for _, night, _ in delivered for key in night]
+    truth = {key: is_anomalous for _, _, night in delivered for key, is_anomalous in night.items()}
+    return mean([ranked(*night) for night in delivered]), ranked(scores, keys, truth)
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project folder that watches the nights."""
-
-    folder: Path
-    nights: Nights
-
-    def arrive(self, *dates: str) -> None:
-        """Let nights come in."""
-        for date in dates:
-            shutil.copyfile(self.nights.files[date], self.incoming(date))
-
-    def incoming(self, date: str) -> Path:
-        """Return where a night's file lies."""
-        return self.folder / "in" / f"{date}.csv.gz"
-
-    def command(self, verb: str, date: str, *more: str) -> tuple[str, ...]:
-        """Return the words of a command on one night."""
-        return ("--project", str(self.folder), verb, NAME, "--date", date, *more)
-
-    def run(self, date: str, *more: str) -> tuple[Done, dict[str, Any]]:
-        """Run one night, which must end well; return what it printed too."""
-        done = must(*self.command("run", date, "--json", *more))
-        return done, json.loads(done.out)
+def nightly_measures(watched: Project, ap_frozen: float, pca_frozen: float) -> Iterator[Measure]:
+    """Run the nights as users do: each trains on those before it, attacks included."""
+    dates = list(watched.nights.files)
+    words = ("--project", str(watched.folder), "backfill", NAME, "--from", dates[0], "--to", dates[-1])
+    must(*words, "--seed", str(SEEDS[0]), limit_s=BACKFILL_S)
+    scores = {date: watched.scores(date) for date in dates[QUIET_FROM:]}
+    alerts = {date: float(sum(found["is_alert"])) for date, found in scores.items()}
+    ranking = mean([ranked(*night_scores(watched, date, scores[date])) for date in dates[TRAINED:]])
+    pca = mean([peer_ranking(watched, dates[:at], [dates[at]], pca_scores) for at in range(TRAINED, len(dates))])
+    ratio = {"pca": pca.ap / pca_frozen}
+    yield Measure("ap_nightly_ratio", [ranking.ap / ap_frozen], "", (">=", 0.85), peer=ratio)
+    quiet = [alerts[date] for date in dates[QUIET_FROM:TRAINED]]
+    busy = [alerts[date] for date in dates[TRAINED:]]
+    yield Measure("alerts_quiet_mean", quiet, "alerts a night", ("between", 10.0, 30.0), of="mean")
+    usual = sum(quiet) / len(quiet)
+    if usual == 0:
+        raise NotMeasured("alerts_busy_ratio: no night from the 8th to the 14th raised an alert")
+    yield Measure("alerts_busy_ratio", [count / usual for count in busy], "", (">=", 1.3), of="mean")
 
 
-@contextmanager
-def project() -> Iterator[Project]:
-    """Make a project whose dataset file `init` wrote from the first nights; gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="sereno-bench-") as folder:
-        nights = real_nights() or simulated_nights(Path(folder))
-        made = Project(Path(folder) / "project", nights)
-        (made.folder / "in").mkdir(parents=True)
-        made.arrive(*list(nights.files)[:SEEN_BY_INIT])
-        pattern = str(made.folder / "in" / "*.csv.gz")
-        must("init", str(made.folder), "--from", pattern, "--name", NAME, "--key", nights.key, "--time", nights.time)
-        yield made
+def night_scores(watched: Project, date: str, scores: dict[str, list[Any]]) -> tuple[list[float], list[str], Truth]:
+    """Return score, key and truth of a night's rows as delivered; a quarantined row counts as least anomalous."""
+    by_key = {str(key): score for key, score in zip(scores[watched.nights.key], scores["score"], strict=True)}
+    delivered = [row[watched.nights.key] for row in read_rows(watched.nights.files[date])]
+    return [by_key.get(key, float("-inf")) for key in delivered], delivered, watched.nights.truth[date]
+
+
+def ranked(scores: list[float], keys: list[str], truth: Truth) -> Ranking:
+    """Judge scores by the truth about each key."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    anomalous = [truth.get(key, False) for key in keys]
+    # Ranks, as an infinite score is none for scikit-learn; equal scores stay equal.
+    places = np.unique(np.array(scores), return_inverse=True)[1]
+    return Ranking(float(roc_auc_score(anomalous, places)), float(average_precision_score(anomalous, places)))
+
+
+def mean(rankings: list[Ranking]) -> Ranking:
+    """The mean over nights."""
+    count = len(rankings)
+    return Ranking(sum(r.auroc for r in rankings) / count, sum(r.ap for r in rankings) / count)
+
+
+Peer = Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any], Any], np.ndarray[Any, Any]]
+
+
+def peer_rankings(watched: Project) -> dict[str, Ranking]:
+    """Rank the same nights by other tools, on the same columns."""
+    dates = list(watched.nights.files)
+    peers: dict[str, Peer] = {"pca": pca_scores, "isolation forest": forest_scores, "lof": lof_scores}
+    return {name: peer_ranking(watched, dates[:TRAINED], dates[TRAINED:], peer) for name, peer in peers.items()}
+
+
+def peer_ranking(watched: Project, trained: list[str], scored: list[str], peer: Peer) -> Ranking:
+    """Fit a peer on some nights and rank others."""
+    from models.transform import fit_transform
+    from schemas.dataset import load_dataset
+
+    dataset = load_dataset(watched.folder / "datasets" / f"{NAME}.yaml")
+    fit = read_frame([watched.nights.files[date] for date in trained])
+    transform = fit_transform(fit, dataset.features)
+    encoded = transform.apply(fit)
+    rankings = []
+    for date in scored:
+        night = read_frame([watched.nights.files[date]])
+        scores = peer(encoded, transform.apply(night), transform)
+        keys = [str(key) for key in night[watched.nights.key]]
+        rankings.append(ranked(scores.tolist(), keys, watched.nights.truth[date]))
+    return mean(rankings)
+
+
+def pca_scores(fit: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], transform: Any) -> np.ndarray[Any, Any]:
+    """What principal components do not reconstruct."""
+    from models.baselines import fit_pca
+
+    return fit_pca(fit, fit, transform).score(rows)
+
+
+def forest_scores(fit: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], _: Any) -> np.ndarray[Any, Any]:
+    """Isolation forest, as scikit-learn sets it up."""
+    from sklearn.ensemble import IsolationForest
+
+    forest = IsolationForest(random_state=SEEDS[0]).fit(fit)
+    return -np.asarray(forest.score_samples(rows))
+
+
+def lof_scores(fit: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], _: Any) -> np.ndarray[Any, Any]:
+    """Local outlier factor, as scikit-learn sets it up."""
+    from sklearn.neighbors import LocalOutlierFactor
+
+    neighbours = LocalOutlierFactor(n_neighbors=NEIGHBOURS, novelty=True).fit(fit)
+    return -np.asarray(neighbours.score_samples(rows))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from harness import Measure, NotMeasured
-from nights import SEEN_BY_INIT, must, project
+from project_setup import SEEN_BY_INIT, must, project
 
 HELP_RUNS = 9
 COLD_NIGHTS = 3

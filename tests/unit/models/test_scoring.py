@@ -57,14 +57,54 @@ def test_scores_are_ordered_like_p_values_and_alerts(scorer, whole):
     assert 0.005 < whole.is_alert.mean() < 0.05
 
 
-def test_contributions_are_exact_shares_of_the_score(scorer, night, whole):
-    shares = scorer.shares(night)
-    assert shares.sum(axis=1) == pytest.approx(1.0)
-    first = whole.contributions[3].as_py()
-    best = int(np.argmax(shares[3]))
-    assert first[0]["column"] == scorer.columns[best]
-    assert first[0]["share"] == pytest.approx(shares[3, best])
-    assert [item["share"] for item in first] == sorted((item["share"] for item in first), reverse=True)
+def test_contributions_are_shares_of_the_score_largest_first(scorer, night, whole):
+    every = scorer.score(night, top=len(scorer.columns)).contributions.to_pylist()
+    for items in every:
+        shares = [item["share"] for item in items]
+        assert sum(shares) == pytest.approx(1.0)
+        assert min(shares) >= 0
+        assert shares == sorted(shares, reverse=True)
+    assert [items[:5] for items in every] == whole.contributions.to_pylist()
+
+
+def test_a_usual_row_is_explained_by_its_residuals(scorer, night, whole):
+    at = int(np.argmin(whole.score))
+    rows = scorer.bundle.transform.apply(night.iloc[at : at + 1])
+    parts = scorer.bundle.score_map.parts(rows, scorer._reconstruct(rows))[0]
+    first = whole.contributions[at].as_py()[0]
+    assert first["column"] == scorer.columns[int(np.argmax(parts))]
+    assert first["share"] == pytest.approx(parts.max() / parts.sum())
+
+
+def test_an_odd_row_alone_and_among_others_is_explained_alike(scorer, night, whole):
+    for at in np.argsort(whole.score)[-5:]:
+        alone = scorer.score(night.iloc[at : at + 1])
+        assert alone.is_alert[0]
+        assert alone.contributions[0] == whole.contributions[at]
+
+
+def test_a_value_far_out_is_named_and_does_not_bend_what_was_expected_of_it(scorer, night):
+    usual = night.iloc[:200]
+    for column in ("sent", "ratio"):
+        planted = usual.assign(**{column: night[column].quantile(0.999) * 2})
+        rows = scorer.bundle.transform.apply(planted)
+        bent = scorer.bundle.transform.expected_text(column, scorer._reconstruct(rows)).astype(float)
+        explained = [{i["column"]: i for i in items[:2]} for items in scorer.score(planted).contributions.to_pylist()]
+        named = np.array([column in items for items in explained])
+        assert named.mean() > 0.95
+        expected = np.array([float(items[column]["expected"]) for items in explained if column in items])
+        actual = usual[column].to_numpy()[named]
+        assert np.median(np.abs(expected - actual)) < 0.8 * np.median(np.abs(bent[named] - actual))
+
+
+def test_a_category_is_explained_by_the_category_not_by_its_indicator(scorer, night):
+    rows = night[(night["proto"] == "tcp") & (night["ratio"] > 1.5)].iloc[:20]
+    for planted in ("udp", "never seen"):
+        explained = scorer.score(rows.assign(proto=planted)).contributions.to_pylist()
+        assert {item["column"] for items in explained for item in items} <= set(scorer.columns)
+        said = [(i["actual"], i["expected"]) for items in explained for i in items if i["column"] == "proto"]
+        assert len(said) == len(rows)
+        assert said.count((planted, "tcp")) >= 0.9 * len(rows), said
 
 
 def test_a_broken_relation_is_explained_by_its_columns(scorer, night):

@@ -229,3 +229,11 @@ def test_a_small_expected_count_keeps_its_fraction():
     assert expected.tolist() == ["0.31", "0", "3", "4.9"]
     wide = NumericEncoder("n", "integer", "robust", 0.0, 100.0, 0.0, -5.0, 500.0, indicator=False)
     assert wide.expected(np.array([[1.234]])).tolist() == ["123"]
+
+
+def test_what_says_nothing_of_a_column_is_its_mean_no_category_and_the_usual_truth(transform):
+    neutral = transform.neutral
+    assert neutral.shape == (transform.width,)
+    assert neutral[transform.groups["is_open"].start] == pytest.approx(0.3, abs=0.1)
+    assert not np.delete(neutral, transform.groups["is_open"].start).any()
+    assert transform.apply(made())[:, transform.groups["count"]].mean() == pytest.approx(0.0, abs=0.05)
