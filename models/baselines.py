@@ -29,7 +29,7 @@ class PcaBaseline:
 
     def score(self, rows: np.ndarray[Any, Any]) -> Matrix:
         """Scores [rows] of encoded rows [rows, width]; high is anomalous."""
-        return scores_of(self.score_map.parts(rows, _project(rows, self.mean, self.components)))
+        return scores_of(self.score_map.parts(rows, project(rows, self.mean, self.components)))
 
 
 def fit_pca(
@@ -51,10 +51,11 @@ def fit_pca(
     rank = min(int(np.argmax(reached)) + 1, max(1, rows.shape[1] - 1))
     components: Matrix = vectors[:, :rank].T
     starts = [group.start for group in transform.groups.values()]
-    score_map = fit_score_map(held_out, _project(held_out, mean, components), transform.weights, starts)
+    score_map = fit_score_map(held_out, project(held_out, mean, components), transform.weights, starts)
     return PcaBaseline(mean, components, score_map)
 
 
-def _project(rows: np.ndarray[Any, Any], mean: Matrix, components: Matrix) -> Matrix:
+def project(rows: np.ndarray[Any, Any], mean: Matrix, components: Matrix) -> Matrix:
+    """Reconstruct encoded rows [rows, width] from their principal components."""
     projected: Matrix = (rows.astype(np.float64) - mean) @ components.T @ components + mean
     return projected

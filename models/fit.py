@@ -72,11 +72,17 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
     onnx = onnx_export.export(trained.model, encoded.stop[:COMPARED_ROWS])
-    score_map, calibration = _calibrate(onnx, transform, encoded)
+    score_map, stopping, calibrating = _calibrate(onnx, transform, encoded)
+    calibration = np.sort(calibrating)
     summary = _summary(request, parts, trained, transform.width)
     share = settings.alert_budget / max(request.expected_rows, 1.0)
+    held_out = pd.concat([parts.stop, parts.calibrate])
+    threshold = max(
+        threshold_for(calibration, share),
+        _threshold_of_tonight(request.tonight, held_out, np.concatenate([stopping, calibrating]), share),
+    )
     contents = BundleContents(
-        detector=_detector(request, trained, score_map, calibration, summary, share),
+        detector=_detector(request, trained, score_map, calibration, summary, share, threshold),
         transform=transform,
         onnx=onnx,
         keras=keras_archive.archive(trained.model),
@@ -131,12 +137,28 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
     return Trained(model, curve, moved)
 
 
-def _calibrate(onnx: bytes, transform: Transform, encoded: Encoded) -> tuple[ScoreMap, Matrix]:
-    """Score map from the early-stop rows, scores of the calibration rows; by the graph that will score."""
+def _calibrate(onnx: bytes, transform: Transform, encoded: Encoded) -> tuple[ScoreMap, Matrix, Matrix]:
+    """Score map from the early-stop rows, scores of them and of the calibration rows; by the graph that will score."""
     reconstruct = Reconstructor(onnx)
     starts = [group.start for group in transform.groups.values()]
-    score_map = fit_score_map(encoded.stop, reconstruct(encoded.stop), transform.weights, starts)
-    return score_map, np.sort(scores_of(score_map.parts(encoded.calibrate, reconstruct(encoded.calibrate))))
+    stopping, calibrating = reconstruct(encoded.stop), reconstruct(encoded.calibrate)
+    score_map = fit_score_map(encoded.stop, stopping, transform.weights, starts)
+    parts = (score_map.parts(encoded.stop, stopping), score_map.parts(encoded.calibrate, calibrating))
+    return score_map, scores_of(parts[0]), scores_of(parts[1])
+
+
+def _threshold_of_tonight(sample: Path | None, rows: pd.DataFrame, scores: Matrix, share: float) -> float:
+    """The threshold by the held-out rows of the night that trains and is scored alike; no bound where they are few.
+
+    A night that trains itself is the first one or one of a new kind: what nights before raise says little of it. One
+    night has few rows to calibrate with, so those that stopped the training count too: no step fitted them.
+    """
+    if sample is None:
+        return -np.inf
+    names = [name for name in ("sereno_hash", "sereno_file", "sereno_line") if name in rows.columns]
+    own = pd.MultiIndex.from_frame(_read_sample(sample)[names])
+    its = np.sort(scores[pd.MultiIndex.from_frame(rows[names]).isin(own)])
+    return threshold_for(its, share) if share * len(its) >= 1.0 else -np.inf
 
 
 def _summary(request: TrainingRequest, parts: Parts, trained: Trained, width: int) -> TrainingSummary:
@@ -162,6 +184,7 @@ def _detector(
     calibration: Matrix,
     summary: TrainingSummary,
     share: float,
+    threshold: float,
 ) -> dict[str, Any]:
     """What `detector.json` says; no clock time in it, so that the same training gives the same bundle."""
     dataset = request.dataset
@@ -176,7 +199,7 @@ def _detector(
         "nights": list(request.nights),
         "in_sample": request.in_sample,
         "score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)},
-        "threshold": threshold_for(calibration, share),
+        "threshold": threshold,
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": request.expected_rows, "share": share},
         "calibration": {"rows": len(calibration), "low": float(calibration[0]), "high": float(calibration[-1])},
         "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},

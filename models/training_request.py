@@ -22,6 +22,7 @@ class TrainingRequest:
         expected_rows: Rows of a usual night, for the alert budget.
         in_sample: Whether the nights that will be scored are among those that train.
         output: Folder that the bundle becomes; must not exist yet.
+        tonight: The sample of the night that will be scored, where its rows are among those that train.
     """
 
     dataset: Dataset
@@ -31,6 +32,7 @@ class TrainingRequest:
     expected_rows: float
     in_sample: bool
     output: Path
+    tonight: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -42,6 +44,7 @@ class TrainingRequest:
             "expected_rows": self.expected_rows,
             "in_sample": self.in_sample,
             "output": str(self.output.absolute()),
+            "tonight": None if self.tonight is None else str(self.tonight.absolute()),
         }
 
     @classmethod
@@ -55,6 +58,7 @@ class TrainingRequest:
             expected_rows=float(values["expected_rows"]),
             in_sample=bool(values["in_sample"]),
             output=Path(values["output"]),
+            tonight=None if values.get("tonight") is None else Path(values["tonight"]),
         )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 SHOWN_ROWS = 10
+NETWORK = ("features", "transform", "network", "score map")
+"""What gives a row its score; where none of it differs, two bundles rank all rows alike."""
 
 
 def compare_bundles(first: Bundle, second: Bundle, rows: pd.DataFrame | None) -> dict[str, Any]:
@@ -27,13 +29,17 @@ def compare_bundles(first: Bundle, second: Bundle, rows: pd.DataFrame | None) ->
         rows: Rows that both score, with the columns of `accepted`.
 
     Returns:
-        JSON values: pairs of (first, second) where something differs, and how the scores agree.
+        JSON values: which parts differ, pairs of (first, second) where something differs, and how the scores agree.
     """
+    changed = [name for name, differs in _parts(first, second).items() if differs]
     return {
         "same": first.hash == second.hash,
+        "changed": changed,
+        "only_threshold": "threshold" in changed and not {*changed} & {*NETWORK},
         "settings": _changed(_plain(first), _plain(second)),
         "features": _features(first, second),
         "nights": _nights(first, second),
+        "rows": _changed(_rows(first), _rows(second)),
         "threshold": [first.threshold, second.threshold],
         "calibration": {f"q{q:g}": [_quantile(first, q), _quantile(second, q)] for q in QUANTILES},
         "scores": _scores(first, second, rows),
@@ -48,6 +54,29 @@ def rank_correlation(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) 
     if len(first) < 2 or any(np.ptp(rank) == 0.0 for rank in ranks):
         return None
     return round(float(np.corrcoef(ranks[0], ranks[1])[0, 1]), 6)
+
+
+def _parts(first: Bundle, second: Bundle) -> dict[str, bool]:
+    """Which parts of a bundle differ, in the order in which a training makes them."""
+    one, other = first.detector, second.detector
+    return {
+        "nights": one.get("nights") != other.get("nights"),
+        "settings": one.get("settings") != other.get("settings"),
+        "features": one.get("features") != other.get("features"),
+        "transform": first.transform.to_json() != second.transform.to_json(),
+        "network": first.onnx != second.onnx,
+        "score map": first.score_map != second.score_map,
+        "calibration": not np.array_equal(first.calibration, second.calibration),
+        "alert budget": one.get("alerts") != other.get("alerts"),
+        "threshold": first.threshold != second.threshold,
+    }
+
+
+def _rows(bundle: Bundle) -> dict[str, Any]:
+    """How many rows made it, by what they were for."""
+    summary = bundle.detector.get("summary", {})
+    told = {name: summary.get(f"rows_{name}") for name in ("fit", "stop", "calibrate")}
+    return {**told, "calibrate": len(bundle.calibration)}
 
 
 def _plain(bundle: Bundle) -> dict[str, Any]:
@@ -78,6 +107,7 @@ def _nights(first: Bundle, second: Bundle) -> dict[str, list[str]]:
     return {
         "only_first": [night for night in one if night not in other],
         "only_second": [night for night in other if night not in one],
+        "both": [night for night in one if night in other],
     }
 
 
@@ -96,11 +126,13 @@ def _scores(first: Bundle, second: Bundle, rows: pd.DataFrame | None) -> dict[st
     except SerenoError as error:
         return {"rows": 0, "note": f"the rows of today cannot be scored by both: {error.message}"}
     keys = rows["sereno_key"].to_numpy()
+    both, either = int((one.is_alert & other.is_alert).sum()), int((one.is_alert | other.is_alert).sum())
     return {
         "rows": len(rows),
         "rank_correlation": rank_correlation(one.score, other.score),
         "alerts": [int(one.is_alert.sum()), int(other.is_alert.sum())],
-        "alerts_of_both": int((one.is_alert & other.is_alert).sum()),
+        "alerts_of_both": both,
+        "alerts_in_common": round(both / either, 6) if either else None,
         "alerts_of_first_only": [str(key) for key in keys[one.is_alert & ~other.is_alert][:SHOWN_ROWS]],
         "alerts_of_second_only": [str(key) for key in keys[other.is_alert & ~one.is_alert][:SHOWN_ROWS]],
     }
