@@ -168,7 +168,7 @@ class ColumnDrift(Frozen):
 
     Fields:
         measure: What was measured, in words, e.g. ``population stability index``.
-        value: Tonight's; `usual`: what one night of the window against the others has at most.
+        value: Tonight's; `usual`: what nine of ten nights of the window against the others have at most.
         message: What moved, in one sentence with numbers; empty while steady.
     """
 

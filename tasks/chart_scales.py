@@ -6,6 +6,7 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -94,6 +95,11 @@ class Bins:
     def ticks(self, most: int = 5) -> list[float]:
         """Return round values where the scale is linear, else some of the edges."""
         return Linear(self.edges[0], self.edges[-1]).ticks(most) if self.uniform else thinned(self.edges, most)
+
+
+def rising(edges: Sequence[float]) -> bool:
+    """Whether edges of bins are finite and each is above the one before."""
+    return len(edges) > 1 and all(math.isfinite(e) for e in edges) and all(a < b for a, b in pairwise(edges))
 
 
 def thinned(items: Sequence[_T], most: int) -> list[_T]:

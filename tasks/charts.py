@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from markupsafe import Markup
 
 from schemas.results import RowCounts, ScoreDistribution, TrainingSummary
-from tasks.chart_scales import Bins, Linear, LogCount, LogValue, merged, thinned
+from tasks.chart_scales import Bins, Linear, LogCount, LogValue, merged, rising, thinned
 from tasks.chart_svg import NOTHING, WIDTH, Area, axes, path, svg, tag, threshold_line
-from tasks.report_text import count, number, percent, seconds, shortened
+from tasks.report_text import count, number, percent
 
 MOST_BINS = 72
 MOST_POINTS = 160
-MOST_STAGES = 24
-
-
-def _rising(edges: Sequence[float]) -> bool:
-    return len(edges) > 1 and all(math.isfinite(e) for e in edges) and all(a < b for a, b in pairwise(edges))
 
 
 def histogram(scores: ScoreDistribution) -> Markup:
@@ -33,7 +27,7 @@ def histogram(scores: ScoreDistribution) -> Markup:
         scores: `edges` [bins + 1] rising, `tonight` and `calibration` [bins] counts; the outline is scaled to
             tonight's rows.
     """
-    if not _rising(scores.edges) or len(scores.tonight) != len(scores.edges) - 1 or not any(scores.tonight):
+    if not rising(scores.edges) or len(scores.tonight) != len(scores.edges) - 1 or not any(scores.tonight):
         return NOTHING
     tonight, edges = merged(scores.tonight, scores.edges, MOST_BINS)
     calibration: list[float] = []
@@ -154,29 +148,6 @@ def training_curve(training: TrainingSummary) -> Markup:
             )
         )
     return svg("training", (area.width, area.height), "Loss of each training epoch", description, body)
-
-
-def stage_bars(stages: Sequence[tuple[str, float]]) -> Markup:
-    """Draw how long each stage took, in the order given, one bar each.
-
-    Args:
-        stages: (stage, seconds) pairs.
-    """
-    known = [(name, s) for name, s in stages if math.isfinite(s) and s >= 0][:MOST_STAGES]
-    if not known:
-        return NOTHING
-    longest = max(s for _, s in known) or 1.0
-    left, row = 86.0, 19.0
-    body: list[Markup] = []
-    for i, (name, taken) in enumerate(known):
-        y = i * row + 3
-        body.append(tag("text", shortened(name, 14)[0], class_="c-label", x=left - 8, y=y + 11, text_anchor="end"))
-        width = max(1.0, taken / longest * (WIDTH - left - 62))
-        body.append(tag("rect", class_="c-bar", x=left, y=y + 1.5, width=width, height=11.0, rx="2"))
-        body.append(tag("text", seconds(taken), class_="c-value", x=left + width + 6, y=y + 11))
-    slowest = max(known, key=lambda stage: stage[1])
-    description = f"{len(known)} stages; the longest, {shortened(slowest[0], 40)[0]}, took {seconds(slowest[1])}."
-    return svg("stages", (WIDTH, row * len(known) + 4), "Seconds of each stage", description, body)
 
 
 def rows_bar(rows: RowCounts) -> Markup:

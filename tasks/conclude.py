@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from infra.runtime.logs import SecretFilter, secrets_of
+from infra.runtime.runs import COUNTING
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, NightReport, NightResult, RowCounts, Status
 
@@ -41,9 +42,12 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
 
 def write_night_report(night: Night, failure: Exception | None) -> str:
     """Write the night's report, and return it as short Markdown for the orchestrator."""
+    from tasks.describe import described
     from tasks.report import night_artifact_markdown, write_report
 
-    report = _report_of(night, result_of(night, failure))
+    report = described(night, _report_of(night, result_of(night, failure)))
+    # Once more: a description that could not be made is a warning of the result.
+    report = report.model_copy(update={"result": result_of(night, failure)})
     write_report(report, night.services.project.reports / night.dataset.name)
     return night_artifact_markdown(report)
 
@@ -64,6 +68,8 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
     Raises:
         LockedNight: Another run took the night meanwhile; nothing of this one counts.
     """
+    from tasks.overview import refresh_overview
+
     result = result_of(night, failure)
     if failure is not None and not isinstance(failure, SerenoError):
         logger.error("%s %s failed", night.dataset.name, night.request.iso, exc_info=failure)
@@ -75,6 +81,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
     )
+    refresh_overview(night.services, night.request.date)
     return result
 
 
@@ -187,7 +194,8 @@ def _timeline(services: Services, result: NightResult) -> tuple[dict[str, Any], 
     latest: dict[str, dict[str, Any]] = {}
     for run in services.state.recent(result.dataset, limit=4 * TIMELINE_NIGHTS):
         night = run.night.isoformat()
-        if run.status != "running" and night < result.date and run.kind in ("run", "validate"):
+        counts = run.kind in ("run", "validate") or (run.kind == "release" and run.status in COUNTING)
+        if run.status != "running" and night < result.date and counts:
             latest.setdefault(night, _point(night, run.status, run.result))
     earlier = sorted(latest.values(), key=lambda point: str(point["date"]))[-TIMELINE_NIGHTS + 1 :]
     return (*earlier, _point(result.date, result.status, result.model_dump(mode="json")))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tasks.train import TrainingOutcome
     from tasks.validate import Validated
 
-PIPELINE_PROTOCOL = 1
+PIPELINE_PROTOCOL = 2
 """Raised when the same inputs would give other results; an upgrade that changes nothing leaves it alone."""
 
 
@@ -255,17 +255,20 @@ def find_done(services: Services, request: NightRequest) -> Run | None:
 
 
 def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
-    return services.state.find_done(request.dataset.name, request.date, print_, kind=request.options.kind)
+    done = services.state.find_done(request.dataset.name, request.date, print_, kind=request.options.kind)
+    return None if done is None else services.state.with_releases(done)
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
     from tasks.conclude import missing_night
+    from tasks.overview import refresh_overview
 
     run = services.state.start_run(
         request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
     )
     result = missing_night(services, request, reason)
     services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
+    refresh_overview(services, request.date)
     return result
 
 

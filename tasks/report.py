@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.errors import SerenoError, UsageError
 from schemas.results import NightReport
 from tasks import report_text
-from tasks.report_advice import note, subject
 from tasks.report_mask import masked
+from tasks.report_template import PAGES, environment, replace_file
 from tasks.report_view import Limits, build_page
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 MOST_BYTES = 1_500_000
-PAGES = Path(__file__).resolve().parent / "report_pages"
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&:@/])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -60,8 +54,8 @@ def write_report(report: NightReport, folder: Path) -> ReportPaths:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The page links to the JSON, so that comes first.
-        _replace(paths.json, _json(shown))
-        _replace(paths.html, _page(shown).encode("utf-8", "replace"))
+        replace_file(paths.json, _json(shown))
+        replace_file(paths.html, _page(shown).encode("utf-8", "replace"))
     except OSError as error:
         raise SerenoError(
             f"{report.result.dataset} {night}: the report cannot be written to {folder}: {error.strerror or error}",
@@ -123,7 +117,7 @@ def _is_date(text: str) -> bool:
 
 
 def _page(report: NightReport) -> str:
-    template = _environment().get_template("night.html")
+    template = environment().get_template("night.html")
     limits = Limits()
     # What suits an ordinary night can be too much where every value is as long as it may be: then show less.
     while True:
@@ -135,35 +129,6 @@ def _page(report: NightReport) -> str:
         if len(html.encode("utf-8", "replace")) < MOST_BYTES or smaller == limits:
             return html
         limits = smaller
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    for name in (
-        "data",
-        "count",
-        "number",
-        "percent",
-        "share",
-        "probability",
-        "seconds",
-        "long_date",
-        "moment",
-        "fixed",
-        "readable",
-    ):
-        environment.filters[name] = getattr(report_text, name)
-    environment.filters["plain"] = lambda value, limit: report_text.shortened(value, limit)[0]
-    environment.filters |= {"subject": subject, "note": note}
-    # Ours, and no value from data goes into it.
-    environment.globals["stylesheet"] = Markup((PAGES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 -- see above
-    return environment
 
 
 def _json(report: NightReport) -> bytes:
@@ -187,14 +152,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    # The process id keeps two writers of one night apart; the last one stands.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+__all__ = [
+    "MOST_BYTES",
+    "PAGES",
+    "ReportPaths",
+    "night_artifact_markdown",
+    "report_html",
+    "report_json",
+    "write_report",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections import Counter
@@ -146,6 +147,13 @@ def note(outcome: ExpectationOutcome) -> str:
     return "" if outcome.success or repeats else outcome.message
 
 
+def recalibrate(report: NightReport) -> str:
+    """Return the command that sets another threshold: half the budget where alerts were plenty, else twice of it."""
+    budget = report.alert_budget if report.alert_budget and math.isfinite(report.alert_budget) else 20.0
+    other = budget / 2 if report.result.alerts > budget else 2 * budget
+    return f"sereno recalibrate {shlex.quote(report.result.dataset)} --budget {max(1, round(other))}"
+
+
 def _names(report: NightReport) -> str:
     return f"{shlex.quote(report.result.dataset)} --date {shlex.quote(report.result.date)}"
 
@@ -214,11 +222,12 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     )
     if alerts:
         reasons = (*reasons, *_stand_out(report), *_usual(report))
+    reasons = (*reasons, *_moved(report), *_changed(report))
     warned = sum(not outcome.success for outcome in report.expectation_outcomes)
     if warned:
         reasons = (*reasons, Reason(f"{count(warned)} expectation{'s' if warned > 1 else ''} failed, see below."))
     if any(check.get("passed") is False for check in report.gate):
-        reasons = (*reasons, Reason("Tonight's new version did not pass the gate, see the detector below."))
+        reasons = (*reasons, Reason("Tonight's new version did not pass the gate, see champion and challenger below."))
     if report.training is not None and report.training.in_sample:
         reasons = (*reasons, Reason(_IN_SAMPLE))
     tone, word = ("alerts", _alerts(alerts)) if alerts else ("done", "Quiet night")
@@ -249,6 +258,23 @@ def _usual(report: NightReport) -> tuple[Reason, ...]:
         if len(known) >= 5
         else ()
     )
+
+
+def _moved(report: NightReport) -> tuple[Reason, ...]:
+    """Say what moved in the data, where it did."""
+    if report.drift is None or report.drift.verdict in ("steady", "not known"):
+        return ()
+    moved = [column for column in report.drift.columns if column.verdict != "steady"]
+    named = ", ".join(shortened(column.column, 40)[0] for column in moved[:3])
+    rest = f" and {count(len(moved) - 3)} more" if len(moved) > 3 else ""
+    return (Reason(f"The data {report.drift.verdict}{': ' if named else ''}{named}{rest}."),)
+
+
+def _changed(report: NightReport) -> tuple[Reason, ...]:
+    """Say what differs notably from the last night, the first two things."""
+    notable = [change for change in report.changes if change.notable][:2]
+    said = [[shortened(text, 60)[0] for text in (change.what, change.tonight, change.before)] for change in notable]
+    return tuple(Reason(f"Since the last night, {what}: {tonight}, before {before}.") for what, tonight, before in said)
 
 
 def _look(report: NightReport) -> tuple[Step, ...]:

@@ -10,11 +10,21 @@ from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
-from schemas.results import Alert, ExpectationOutcome, NightReport, QuarantineSample
+from schemas.results import Alert, Change, ColumnDrift, ExpectationOutcome, NightReport, QuarantineSample
 from tasks import charts
 from tasks.chart_nights import Night, timeline
 from tasks.chart_svg import NOTHING
-from tasks.report_advice import Verdict, off_by, verdict
+from tasks.report_advice import Verdict, off_by, recalibrate, verdict
+from tasks.report_tables import (
+    BinRow,
+    CurveRow,
+    EpochRow,
+    StageRow,
+    bin_rows,
+    curve_rows,
+    epoch_rows,
+    stage_rows,
+)
 from tasks.report_text import decimals_of, number, size
 
 _T = TypeVar("_T")
@@ -43,11 +53,15 @@ class Limits:
     contributions: int = 3
     quarantined: int = 40
     expectations: int = 60
+    changes: int = 40
+    drift: int = 60
     files: int = 40
     columns: int = 20
     warnings: int = 20
     checks: int = 30
-    reasons: int = 5
+    reasons: int = 8
+    looks: int = 3
+    open_quarantined: int = 6
     nights: int = 30
     cell: int = 120
     sentence: int = 1_200
@@ -102,6 +116,16 @@ class NightRow:
 
 
 @dataclass(frozen=True)
+class Tables:
+    """The figures of the charts, as rows."""
+
+    curve: tuple[CurveRow, ...] = ()
+    bins: tuple[BinRow, ...] = ()
+    epochs: tuple[EpochRow, ...] = ()
+    stages: tuple[StageRow, ...] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the template shows."""
 
@@ -112,14 +136,25 @@ class Page:
     other_alerts: tuple[Alert, ...]
     more_alerts: int
     score_decimals: int
-    expectations: Listed[tuple[ExpectationOutcome, str]]
+    with_like: bool
+    failed: Listed[tuple[ExpectationOutcome, str]]
+    held: Listed[tuple[ExpectationOutcome, str]]
     quarantined: Listed[QuarantineSample]
     failures: Listed[tuple[str, int]]
     files: Listed[FileRow]
     checks: Listed[CheckRow]
+    gate_passed: bool | None
+    reason_in_checks: bool
+    recalibrate: str
+    before: str
     nights: tuple[NightRow, ...]
+    changes: Listed[Change]
+    moved: Listed[ColumnDrift]
+    steady: Listed[ColumnDrift]
+    contamination: float | None
     warnings: Listed[str]
     seconds: float | None
+    tables: Tables
     charts: Mapping[str, Markup]
 
 
@@ -130,6 +165,9 @@ def build_page(report: NightReport, limits: Limits) -> Page:
     open_alerts = min(limits.open_alerts, limits.alerts)
     nights = _nights(report, limits.nights)
     taken = [s for s in result.seconds.values() if math.isfinite(s)]
+    judged = _worst_first(report.expectation_outcomes)
+    checks = [_check(item) for item in report.gate]
+    drifted = report.drift.columns if report.drift is not None else ()
     return Page(
         report=report,
         limits=limits,
@@ -138,16 +176,48 @@ def build_page(report: NightReport, limits: Limits) -> Page:
         other_alerts=tuple(ranked[open_alerts : limits.alerts]),
         more_alerts=max(result.alerts, len(ranked)) - min(len(ranked), limits.alerts),
         score_decimals=decimals_of(alert.score for alert in ranked),
-        expectations=_listed(_worst_first(report.expectation_outcomes), limits.expectations),
+        with_like=any(alert.like is not None for alert in ranked[: limits.alerts]),
+        failed=_listed([(o, d) for o, d in judged if not o.success], limits.expectations),
+        held=_listed([(o, d) for o, d in judged if o.success], limits.expectations),
         quarantined=_listed(report.quarantine_sample, limits.quarantined),
         failures=_listed(sorted(result.failures.items(), key=lambda item: (-item[1], item[0])), limits.columns),
         files=_listed([_file(item) for item in report.files], limits.files),
-        checks=_listed([_check(item) for item in report.gate], limits.checks),
+        checks=_listed(checks, limits.checks),
+        gate_passed=_gate_passed(checks),
+        reason_in_checks=bool(checks) and all(check.observed in result.model.reason for check in checks),
+        recalibrate=recalibrate(report),
+        before=next((night.version for night in reversed(nights) if night.version and not night.tonight), ""),
         nights=nights,
+        changes=_listed(sorted(report.changes, key=lambda change: not change.notable), limits.changes),
+        moved=_listed([column for column in drifted if column.verdict != "steady"], limits.drift),
+        steady=_listed([column for column in drifted if column.verdict == "steady"], limits.drift),
+        contamination=_contamination(report),
         warnings=_listed(result.warnings, limits.warnings),
         seconds=result.seconds.get("total", sum(taken)) if taken else None,
+        tables=_tables(report),
         charts=_charts(report, nights),
     )
+
+
+def _tables(report: NightReport) -> Tables:
+    scores, training = report.scores, report.training
+    return Tables(
+        curve=curve_rows(scores, report.alert_budget) if scores is not None else (),
+        bins=bin_rows(scores) if scores is not None else (),
+        epochs=epoch_rows(training) if training is not None else (),
+        stages=stage_rows(report.result.seconds),
+    )
+
+
+def _contamination(report: NightReport) -> float | None:
+    known = report.contamination
+    if known is None and report.training is not None:
+        known = report.training.contamination_assumed
+    return known
+
+
+def _gate_passed(checks: Sequence[CheckRow]) -> bool | None:
+    return all(check.passed for check in checks) if checks else None
 
 
 def _listed(items: Sequence[_T], limit: int) -> Listed[_T]:
@@ -162,9 +232,7 @@ def _worst_first(outcomes: Sequence[ExpectationOutcome]) -> list[tuple[Expectati
 def _charts(report: NightReport, nights: Sequence[NightRow]) -> dict[str, Markup]:
     absent = ("histogram", "alerts", "training", "nights_alerts", "nights_read", "nights_quarantined")
     drawn = dict.fromkeys(absent, NOTHING)
-    stages = [item for item in report.result.seconds.items() if item[0] != "total"]
     drawn["rows"] = _drawn(lambda: charts.rows_bar(report.result.rows))
-    drawn["stages"] = _drawn(lambda: charts.stage_bars(stages))
     if (scores := report.scores) is not None:
         drawn["histogram"] = _drawn(lambda: charts.histogram(scores))
         drawn["alerts"] = _drawn(lambda: charts.alert_curve(scores, report.alert_budget))

@@ -47,8 +47,10 @@ def validate(night: Night, compute: Compute) -> None:
     Raises:
         BlockedNight: An expectation with policy `block` failed, and nobody accepted the night.
     """
+    from tasks.released_before import words_of
     from tasks.validate import validate as check
 
+    releases = night.services.state.releases(night.dataset.name, night.request.date)
     night.validated = check(
         night.dataset,
         night.request.date,
@@ -57,8 +59,9 @@ def validate(night: Night, compute: Compute) -> None:
         night.work,
         usual_rows=_usual_rows(night),
         data_docs=_data_docs(night),
+        released=[release.row for release in releases],
     )
-    night.warnings += night.validated.warnings
+    night.warnings += (*night.validated.warnings, *words_of(releases, night.validated.released))
     _write(night, "quarantined", night.validated.quarantined, quarantined_schema())
     if night.validated.blocking and not _accepted(night):
         raise BlockedNight(
@@ -94,6 +97,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 expected_rows=_expected_rows(night),
                 in_sample=in_sample,
                 output=night.work / "bundle",
+                tonight=night.prepared.sample if in_sample and night.prepared else None,
             ),
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
@@ -103,7 +107,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
 
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
-    from tasks.gate import judge
+    from tasks.gate import Tonight, judge
     from tasks.promotion import champion_bundle
     from tasks.training import register
 
@@ -121,6 +125,7 @@ def gate(night: Night) -> None:
             night.work / "window.parquet",
             champion=champion.path if champion else None,
             champion_hash=champion.hash if champion else None,
+            tonight=Tonight(night.request.iso, night.prepared.sample) if night.prepared else None,
             seed=night.seed,
         )
 
@@ -258,12 +263,27 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
     from tasks.training import window_samples
 
     samples = window_samples(night.services, night.dataset, night.window)
-    in_sample = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS and night.prepared is not None
+    few = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS
+    in_sample = (few or _of_a_new_kind(night)) and night.prepared is not None
+    if in_sample and not few:
+        night.warnings.append("values unlike those of the nights before were let in, so tonight's rows trained as well")
     if in_sample and night.prepared is not None:
         samples.append(pq.read_table(night.prepared.sample))
     path = night.work / "window.parquet"
     pq.write_table(merge_window(samples, night.dataset.detector.rows), path)
     return path, in_sample
+
+
+def _of_a_new_kind(night: Night) -> bool:
+    """Whether a person let in a night whose values are unlike those before: no other night shows what is usual now."""
+    outcomes = night.validated.outcomes if night.validated else ()
+    return any(
+        not outcome.success
+        and outcome.policy == "block"
+        and outcome.column is not None
+        and outcome.expect != "freshness"
+        for outcome in outcomes
+    )
 
 
 def _training_nights(night: Night, in_sample: bool) -> tuple[str, ...]:

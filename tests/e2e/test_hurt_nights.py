@@ -142,7 +142,7 @@ def test_a_run_that_ends_in_an_error_leaves_nothing_behind(simulated: Path, tmp_
     taken = tmp_path / "taken"
     taken.write_text("a file, no folder", encoding="utf-8")
     asked = ("--set", f"reports={taken}", "validate", "flows", "--date", REFUSED)
-    done = sereno("--project", root, *asked, **ONE_PROCESS)
+    done = sereno("--project", root, *asked)
     assert done.code == 1
     assert str(taken) in done.out + done.err
     assert "Traceback" not in done.out

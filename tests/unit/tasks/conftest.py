@@ -9,9 +9,13 @@ import pytest
 
 from schemas.results import (
     Alert,
+    Change,
+    ColumnDrift,
     Contribution,
+    Drift,
     ExpectationCounts,
     ExpectationOutcome,
+    LikeRow,
     ModelOutcome,
     NightReport,
     NightResult,
@@ -90,6 +94,9 @@ def made_alert(rank=1, text="F-0037") -> Alert:
         source_file=text,
         source_line=1038,
         contributions=tuple(Contribution(column=text, share=0.4, actual=text, expected=text) for _ in range(3)),
+        like=LikeRow(
+            key=text, night="2026-03-04", source_file=text, source_line=2_077, score=0.25, values={text: f"like {text}"}
+        ),
     )
 
 
@@ -118,6 +125,18 @@ def made_report(status="done", text="some", **changes) -> NightReport:
         history=tuple({"date": f"2026-03-0{i}", "status": "done", "read": 2500, "alerts": 10 + i} for i in range(1, 6)),
         gate=({"name": text, "passed": False, "observed": text, "expected": text, "message": text},),
         key=("flow_id",),
+        drift=Drift(
+            columns=(
+                ColumnDrift(column=text, measure=text, value=0.41, usual=0.08, verdict="moved far", message=text),
+                ColumnDrift(column="calm", measure=text, value=0.02, usual=0.05, verdict="steady"),
+            ),
+            verdict="moved far",
+            message=text,
+            nights=4,
+        ),
+        changes=(Change(what=text, before=text, tonight=text, notable=True), Change(what="x", before="1", tonight="2")),
+        last_night="2026-03-05",
+        contamination=0.02,
     )
     return whole.model_copy(update=changes)
 

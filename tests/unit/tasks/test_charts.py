@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.results import RowCounts, ScoreDistribution, TrainingSummary
 from tasks.chart_nights import Night, timeline
 from tasks.chart_scales import Bins, Linear, LogCount, LogValue, merged, thinned
-from tasks.charts import MOST_BINS, alert_curve, histogram, rows_bar, stage_bars, training_curve
+from tasks.charts import MOST_BINS, alert_curve, histogram, rows_bar, training_curve
 
 SCORES = ScoreDistribution(
     edges=tuple(i / 10 for i in range(101)),
@@ -27,7 +27,6 @@ ALL = {
     "histogram": histogram(SCORES),
     "alert curve": alert_curve(SCORES, 20),
     "training curve": training_curve(TRAINING),
-    "stages": stage_bars([("ingest", 0.5), ("train", 12.0)]),
     "rows": rows_bar(RowCounts(read=100, accepted=90, quarantined=10)),
     "timeline": timeline("alerts", "Alerts a night", NIGHTS),
 }
@@ -125,7 +124,7 @@ def test_nights_that_are_not_done_carry_marks_of_different_shapes():
 
 
 def test_a_hostile_name_stays_text():
-    svg = stage_bars([('</text><script>alert("x")</script>', 1.0)])
+    svg = timeline("x", "X", [Night('</text><script>alert("x")</script>', 1)])
     assert not list(parsed(svg).iter("script"))
     assert "<script" not in svg
 
@@ -172,7 +171,6 @@ def test_any_numbers_give_well_formed_charts(values, counts, threshold):
         histogram(scores),
         alert_curve(scores, 20),
         training_curve(TrainingSummary(loss=tuple(values), held_out_loss=tuple(reversed(values)))),
-        stage_bars([(str(i), value) for i, value in enumerate(values)]),
         timeline("x", "X", [Night("2026-03-01", value) for value in values]),
     ]
     for svg in drawn:

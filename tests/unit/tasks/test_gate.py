@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from models.comparison import auroc, compare
-from models.planting import swap_values
+from models.split import split
 from tasks import gate
 from tasks.gate import judge
 
@@ -109,31 +107,20 @@ def test_a_new_check_is_one_function_in_a_list(decide, detector, monkeypatch):
     assert decide(detector).reasons == ("people disagree",)
 
 
-def test_swapped_rows_keep_types_and_each_column_keeps_to_its_own_values(make_rows, make_dataset):
-    rows = make_rows(200).to_pandas()
-    columns = [feature.column for feature in make_dataset().features]
-    planted = swap_values(rows, columns, seed=3)
-    assert (planted.dtypes == rows.dtypes).all()
-    assert planted["flow_id"].equals(rows["flow_id"])
-    changed = np.column_stack([~(planted[c].eq(rows[c]) | (planted[c].isna() & rows[c].isna())) for c in columns])
-    assert 0.1 < changed.mean() < 0.4
-    for column in columns:
-        assert set(planted[column].dropna()) <= set(rows[column].dropna())
-    assert planted.equals(swap_values(rows, columns, seed=3))
+def test_the_rows_that_judge_were_never_fitted_by_a_champion_of_fewer_nights(make_rows):
+    keys = make_rows(3000).to_pandas()
+    for few, many in ((50, 100), (200, 400), (400, 900), (1500, 3000)):
+        fitted = set(split(keys.iloc[:few]).fit["sereno_hash"])
+        assert not fitted & set(split(keys.iloc[:many]).calibrate["sereno_hash"])
 
 
-def test_auroc_counts_pairs_and_half_of_ties():
-    random = np.random.default_rng(1)
-    usual, planted = random.integers(0, 9, 60).astype(float), random.integers(3, 12, 60).astype(float)
-    pairs = planted[:, None] - usual[None, :]
-    expected = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
-    assert auroc(usual, planted, np.ones((1, 60)))[0] == pytest.approx(expected)
-    twice = np.repeat([1, 2], 30)[None, :].astype(float)
-    again = [np.repeat(a, twice[0].astype(int)) for a in (usual, planted)]
-    assert auroc(usual, planted, twice)[0] == pytest.approx(auroc(*again, np.ones((1, 90)))[0])
-
-
-def test_a_detector_is_not_worse_than_itself():
-    scores = (np.arange(50.0), np.arange(50.0) + 10)
-    found = compare(scores, scores, seed=1)
-    assert (found.first == found.second, found.error, found.is_worse()) == (True, 0.0, False)
+def test_tonights_rows_tell_how_many_alerts_each_would_raise(decide, detector, made, make_rows, tmp_path):
+    pq.write_table(make_rows(1000, seed=5, start=50_000), tmp_path / "tonight.parquet")
+    tonight = gate.Tonight("2026-09-02", tmp_path / "tonight.parquet")
+    other = made(threshold=0.0)
+    check = decide(detector, champion=other.folder, tonight=tonight).checks[-1]
+    assert check["name"] == "not worse than the champion tonight"
+    assert "of 1,000 rows past its threshold, 1,000 past the champion's" in check["observed"]
+    pq.write_table(make_rows(20, start=50_000), tmp_path / "tonight.parquet")
+    names = [check["name"] for check in decide(detector, champion=other.folder, tonight=tonight).checks]
+    assert "not worse than the champion tonight" not in names

@@ -71,11 +71,11 @@ def test_every_night_has_a_page_with_one_title_and_headings_in_order(kind, statu
     assert len(page.all("h1")) == 1
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert all(b <= a + 1 for a, b in pairwise(levels))
-    assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
+    assert all(attributes.get("scope") in ("col", "row", "rowgroup") for attributes in page.all("th"))
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
     links = [attributes["href"] for attributes in page.all("a")]
-    assert all(link == "2026-03-06.json" or link.removeprefix("#") in ids for link in links)
+    assert all(link in ("2026-03-06.json", "../2026-03-06.html") or link.removeprefix("#") in ids for link in links)
 
 
 @pytest.mark.parametrize("field", [name for name in NightReport.model_fields if name not in ("result", "generated_at")])
@@ -132,6 +132,69 @@ def test_the_timeline_ends_tonight_and_marks_what_was_not_done(a_report, read_pa
     assert "2 nights as a table" in page.text
     assert any(attributes.get("class") == "m-blocked" for attributes in page.all("rect"))
     assert "2026-03-09" not in page.text
+
+
+ORDER = [
+    "Look at these first",
+    "Rows read",
+    "2,517 accepted",
+    "Expectations 1 held",
+    "Champion and challenger",
+    "Scores and threshold",
+    "Last nights",
+    "Most unusual first",
+    "What changed",
+    "Drift of columns",
+    "Training and what it assumed",
+    "Stages",
+]
+
+
+def test_the_parts_come_in_the_order_in_which_a_person_asks(a_report, read_page):
+    text = read_page(report_html(a_report())).text
+    text = text[: text.index("Rows Expectations")] + text[text.index("Stages and files") + 20 :]
+    places = [text.index(words) for words in ORDER]
+    assert places == sorted(places)
+
+
+def test_beside_each_alert_stands_a_like_normal_row(a_report, read_page):
+    text = read_page(report_html(a_report())).text
+    assert "In a like, normal row" in text
+    assert "like some" in text
+    assert "Like row: some, night 2026-03-04, some line 2,077, score 0.25" in text
+    alerts = tuple(alert.model_copy(update={"like": None}) for alert in a_report().alerts)
+    assert "like, normal row" not in read_page(report_html(a_report(alerts=alerts))).text
+
+
+def test_what_changed_and_what_moved_is_said(a_report, read_page):
+    text = read_page(report_html(a_report())).text
+    assert "The data moved far: some." in text
+    assert "since Thursday 5 March 2026" in text
+    assert "moved far, against 4 nights" in text
+    assert "1 steady column" in text
+    assert "2 % of the rows that it learnt from were taken to be bad" in text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_another_budget_is_a_command_away(a_report, read_page):
+    text = read_page(report_html(a_report())).text
+    assert "sereno recalibrate flows --budget 40" in text
+    assert "2 in force" in text
+
+
+def test_without_styles_and_drawings_every_figure_is_still_there(a_report, read_page):
+    whole = report_html(a_report())
+    html = re.sub(r"<(style|svg)\b.*?</\1>", "", whole, flags=re.DOTALL)
+    text = read_page(re.sub("(</t[dh]>)", r" \1", html)).text
+    for words in [
+        "1 to 2 9 1",  # scores
+        "2 in force 1 none",  # alerts against thresholds
+        "2 best 2 2 3 1 2",  # epochs
+        "train 8.4 s",
+        "2026-03-05 done 2,500 – 15",
+        "2,517 accepted + 14 quarantined + 0 held = 2,531 read",
+        "40 %",
+    ]:
+        assert words in text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def luminance(colour):

@@ -41,7 +41,9 @@ def assert_inert(read_page):
         assert not ACTIVE & {tag for tag, _ in page.tags}
         for _, attributes in page.tags:
             assert not [name for name in attributes if name.startswith("on") or name in ("src", "srcset", "action")]
-            assert re.fullmatch(r"(#[a-z]+|\d{4}-\d{2}-\d{2}\.json)?", attributes.get("href") or "")
+            assert re.fullmatch(
+                r"(#[a-z0-9-]+|\d{4}-\d{2}-\d{2}\.json|\.\./\d{4}-\d{2}-\d{2}\.html)?", attributes.get("href") or ""
+            )
             assert re.fullmatch(r"(width:\d{1,3}%)?", attributes.get("style") or "")
         assert not re.search(
             "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]", html
@@ -103,6 +105,8 @@ def test_the_page_stays_small_whatever_comes_in(a_report, a_result, an_alert, an
             "scores": ScoreDistribution(
                 edges=tuple(range(5_001)), tonight=(3,) * 5_000, alert_curve=tuple((i, 9 - i) for i in range(5_000))
             ),
+            "drift": big.drift.model_copy(update={"columns": big.drift.columns * 300}),
+            "changes": big.changes * 300,
             "training": TrainingSummary(loss=tuple(range(9_000)), held_out_loss=tuple(range(9_000))),
         }
     )

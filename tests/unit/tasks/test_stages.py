@@ -1,0 +1,73 @@
+"""Which rows train a night's challenger: those of the nights before, and tonight's where nothing else is like them."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.results import ExpectationOutcome
+from tasks import stages, training
+from tasks.preprocess import Prepared
+
+YESTERDAY = SimpleNamespace(night=date(2026, 9, 19), counters={"rows": 600}, result={})
+
+
+def outcome(**changes):
+    whole = {"expect": "median", "column": "sent", "policy": "block", "success": False}
+    return ExpectationOutcome(**{**whole, **changes}, rule="r", observed="1", expected="2")
+
+
+@pytest.fixture
+def asked(make_dataset, make_rows, monkeypatch, tmp_path):
+    """What the training process is asked on a night with these outcomes, and what the night warns of."""
+
+    def call(*outcomes, rows_before=600):
+        pq.write_table(make_rows(300, start=10_000), tmp_path / "tonight.parquet")
+        monkeypatch.setattr(training, "window_samples", lambda *_: [make_rows(rows_before)])
+        night = SimpleNamespace(
+            dataset=make_dataset(),
+            services=SimpleNamespace(registry=SimpleNamespace(prepare=lambda: None)),
+            request=SimpleNamespace(iso="2026-09-20"),
+            window=(YESTERDAY,),
+            validated=SimpleNamespace(outcomes=outcomes),
+            prepared=Prepared({}, tmp_path / "tonight.parquet", 300),
+            work=tmp_path,
+            seed=1,
+            warnings=[],
+            training_failure="",
+        )
+        requests = []
+        trainer = SimpleNamespace(train=lambda request, _: requests.append(request))
+        stages.train(night, trainer, print)
+        assert night.training_failure == ""
+        return requests[0], night.warnings
+
+    return call
+
+
+def test_the_nights_before_train_and_tonight_does_not(asked):
+    request, warnings = asked(outcome(success=True))
+    assert (request.nights, request.in_sample, warnings) == (("2026-09-19",), False, [])
+    assert pq.read_metadata(request.sample).num_rows == 600
+
+
+def test_a_night_that_was_let_in_although_its_values_moved_far_trains_as_well(asked):
+    request, warnings = asked(outcome())
+    assert (request.nights, request.in_sample) == (("2026-09-19", "2026-09-20"), True)
+    assert pq.read_metadata(request.sample).num_rows == 900
+    assert "unlike those of the nights before" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"policy": "warn"}, {"expect": "freshness"}, {"expect": "volume", "column": None}], ids=str
+)
+def test_a_night_that_came_late_or_small_or_was_only_warned_of_does_not(asked, changes):
+    assert not asked(outcome(**changes))[0].in_sample
+
+
+def test_with_hardly_any_rows_before_tonight_trains_without_a_warning(asked):
+    request, warnings = asked(rows_before=50)
+    assert (request.in_sample, warnings) == (True, [])
