@@ -89,6 +89,20 @@ def test_alerts_are_about_the_budget_and_planted_rows_come_first(trained, make_r
     assert scores.score[:10].mean() > np.quantile(scores.score[10:], 0.9)
 
 
+def test_a_night_of_a_new_kind_that_trains_itself_keeps_the_budget(process, request_for, make_rows, tmp_path):
+    before, tonight = make_rows(6000, seed=1), make_rows(400, seed=2, start=50_000)
+    wider = np.random.default_rng(3).normal(0.0, 4.0, 400) + tonight["ratio"].to_numpy()
+    tonight = tonight.set_column(tonight.column_names.index("ratio"), "ratio", pa.array(wider))
+    both = write_rows(tmp_path, pa.concat_tables([before, tonight]))
+    own = tmp_path / "tonight.parquet"
+    pq.write_table(tonight, own)
+    free = process.train(replace(request_for("free", sample=both, expected_rows=400.0), in_sample=True))
+    bound = process.train(replace(request_for("bound", sample=both, expected_rows=400.0), in_sample=True, tonight=own))
+    alerts = [int(Scorer(found.bundle).score(tonight.to_pandas(), top=0).is_alert.sum()) for found in (free, bound)]
+    assert alerts[0] > 100
+    assert 5 <= alerts[1] <= 40
+
+
 def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(process, trained, request_for):
     again = process.train(request_for("again"))
     assert again.bundle_hash == trained[0].bundle_hash
