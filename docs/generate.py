@@ -11,7 +11,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,14 @@ def commands_page() -> str:
         for path, command in found[1:]
     ]
     for path, command in found:
-        lines += ["", *command_section(path, command)]
+        lines += ["", *command_section(path, command, cli.context_settings)]
     return "\n".join(lines) + "\n"
 
 
-def command_section(path: tuple[str, ...], command: click.Command) -> list[str]:
-    """Render one command."""
-    context = click.Context(command, info_name=path[-1])
+def command_section(path: tuple[str, ...], command: click.Command, settings: Mapping[str, Any]) -> list[str]:
+    """Render one command; `settings` are those of the group of all commands."""
+    # As below `sereno`: a command keeps the help option that it was first asked for with.
+    context = click.Context(command, info_name=path[-1], **settings)
     usage = " ".join([*path, *command.collect_usage_pieces(context)])
     lines = [f"## {' '.join(path)}", "", help_text(command), "", "```text", usage, "```"]
     options = [p for p in command.get_params(context) if isinstance(p, click.Option) and not p.hidden]

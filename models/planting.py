@@ -71,7 +71,10 @@ def plant(frame: pd.DataFrame, columns: Sequence[Place], seed: int) -> pd.DataFr
         if len(beyond):
             values.iloc[beyond] = raised[column.name].iloc[beyond].astype(own.dtype)
         planted[column.name] = values
-    return frame.assign(**planted)
+    result = frame.copy()
+    for name, values in planted.items():
+        result[name] = values
+    return result
 
 
 def _taken(

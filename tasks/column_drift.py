@@ -100,6 +100,8 @@ def drift_of(columns: Mapping[str, ColumnType], tonight: pa.Table, nights: Seque
         All columns, worst first; the verdict is `not known` where there are fewer than three nights before, or no rows.
     """
     window = [night for night in nights if night.num_rows]
+    if not columns:
+        return Drift(message="No column is watched for drift.", nights=len(window))
     if not tonight.num_rows:
         return Drift(message="Tonight has no rows to compare.", nights=len(window))
     if len(window) < FEWEST_NIGHTS:
@@ -257,10 +259,9 @@ def _advice(moved: Sequence[ColumnDrift], columns: Sequence[ColumnDrift], goes_o
 
 def bounded(rows: pa.Table, most: int = ROWS_A_NIGHT) -> pa.Table:
     """The rows with the smallest hashes, in no order that means anything; the same rows whatever order they come in."""
-    if rows.num_rows <= most:
-        return rows
-    hashes = rows.column("sereno_hash").to_numpy().view(np.uint64)
-    return rows.filter(pa.array(hashes <= np.partition(hashes, most - 1)[most - 1]))
+    from tasks.preprocess import smallest
+
+    return rows if rows.num_rows <= most else smallest(rows, most)
 
 
 def by_night(rows: pa.Table) -> dict[Any, pa.Table]:

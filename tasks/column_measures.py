@@ -170,7 +170,7 @@ def _outside(nights: Sequence[Counts]) -> Counts:
 
 def _numbers(values: pa.ChunkedArray) -> Counts:
     """Float64 [rows], NaN where there is no number; infinities are the largest finite number, as encoders take them."""
-    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     big = np.finfo(np.float64).max
     clipped: Counts = np.clip(np.asarray(numbers, dtype=np.float64), -big, big)
     return clipped

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from infra.runtime.logs import SecretFilter, secrets_of
-from infra.runtime.runs import COUNTING
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, NightReport, NightResult, RowCounts, Status
 
@@ -191,13 +190,8 @@ def _files(night: Night) -> tuple[dict[str, Any], ...]:
 
 def _timeline(services: Services, result: NightResult) -> tuple[dict[str, Any], ...]:
     """The last nights, oldest first, tonight last: date, status, rows, alerts."""
-    latest: dict[str, dict[str, Any]] = {}
-    for run in services.state.recent(result.dataset, limit=4 * TIMELINE_NIGHTS):
-        night = run.night.isoformat()
-        counts = run.kind in ("run", "validate") or (run.kind == "release" and run.status in COUNTING)
-        if run.status != "running" and night < result.date and counts:
-            latest.setdefault(night, _point(night, run.status, run.result))
-    earlier = sorted(latest.values(), key=lambda point: str(point["date"]))[-TIMELINE_NIGHTS + 1 :]
+    nights = services.state.last_nights(result.dataset, TIMELINE_NIGHTS - 1, before=result.date, running=False)
+    earlier = (_point(run.night.isoformat(), run.status, run.result) for run in nights)
     return (*earlier, _point(result.date, result.status, result.model_dump(mode="json")))
 
 

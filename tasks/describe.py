@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.runtime.logs import SecretFilter, secrets_of
-from schemas.errors import ForbiddenAddress, SerenoError
+from schemas.errors import ForbiddenAddress, LockedNight, SerenoError
 from schemas.results import Alert, Change, Drift, NightReport, NightResult
 from schemas.tables import accepted_schema
 
@@ -58,7 +58,9 @@ def described(night: Night, report: NightReport) -> NightReport:
 def _tried(night: Night, what: str, otherwise: T, make: Callable[[], T]) -> T:
     try:
         return make()
-    except (SerenoError, ValueError, ArithmeticError, LookupError, OSError) as error:
+    except LockedNight:
+        raise
+    except Exception as error:
         logger.warning("%s %s: the report lacks %s", night.dataset.name, night.request.iso, what, exc_info=error)
         said = error.message if isinstance(error, SerenoError) else f"{type(error).__name__}: {str(error)[:300]}"
         night.warnings.append(f"the report lacks {what}: {said}")
@@ -99,7 +101,10 @@ class _Known:
 
         dataset = self.night.dataset
         entity = [dataset.entity] if dataset.entity else []
-        read = self.scorer.columns if self.scorer is not None else ()
+        try:
+            read = self.scorer.columns if self.scorer is not None else ()
+        except SerenoError:  # the like rows will say so; drift needs no detector
+            read = ()
         wanted = {*watched_columns(dataset), *read, *entity, *OWN}
         return [name for name in accepted_schema(dataset).names if name in wanted]
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
+from schemas.errors import listed
 from schemas.expectation_rules import Core, Expectation, Freshness, KnownValues, Median, Nulls, Volume
 from schemas.expectations import Compiled, volume_band
 from schemas.results import ExpectationOutcome
+from tasks.report_text import MASK
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -48,7 +50,7 @@ def outcome(
     message = "" if success else _message(rule, subject, observed, expected, checked=not (empty or error))
     return ExpectationOutcome(
         expect=rule.expect,
-        column=getattr(rule, "column", None),
+        column=next(iter(columns_of(rule)), None),
         policy=rule.policy,
         success=success,
         rule=f"{subject}: {expected}",
@@ -56,6 +58,22 @@ def outcome(
         expected=expected,
         message=message,
     )
+
+
+def columns_of(rule: Expectation) -> tuple[str, ...]:
+    """The columns that a rule is about; of one of the core's, every text among its arguments that may name one."""
+    if not isinstance(rule, Core):
+        return (rule.column,) if not isinstance(rule, Volume) else ()
+    given = [value for name, value in rule.arguments.items() if name.startswith("column")]
+    texts = [text for value in given for text in (value if isinstance(value, list) else [value])]
+    return tuple(text for text in texts if isinstance(text, str))
+
+
+def untold(rule: Expectation, found: ExpectationOutcome) -> ExpectationOutcome:
+    """The outcome of a rule about a sensitive column: whether it held, and nothing of what was seen or allowed."""
+    subject = found.rule.partition(":")[0]
+    message = "" if found.success else f"{subject} is not as expected (values of {listed(columns_of(rule))} are hidden)"
+    return found.model_copy(update={"rule": subject, "observed": MASK, "expected": MASK, "message": message})
 
 
 def _message(rule: Expectation, subject: str, observed: str, expected: str, *, checked: bool) -> str:

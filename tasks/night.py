@@ -293,7 +293,7 @@ class Acceptance:
     @classmethod
     def given_before(cls, night: Night) -> Acceptance | None:
         """The acceptance of the same inputs under the same dataset file, whichever command it was given with."""
-        for run in night.services.state.recent(night.dataset.name, night=night.request.date):
+        for run in night.services.state.recent(night.dataset.name, night=night.request.date, kinds=("run", "validate")):
             given = run.accepted_by or {}
             if given.get("of") == night.acceptance_key:
                 return cls(str(given["who"]), str(given["of"]), tuple(given.get("held_because", ())))

@@ -127,13 +127,20 @@ def _detector(before: NightReport, tonight: NightReport) -> Iterator[Change]:
 
 
 def _expectations(before: Sequence[ExpectationOutcome], tonight: Sequence[ExpectationOutcome]) -> Iterator[Change]:
-    held = {outcome.rule: outcome.success for outcome in before}
+    held = {_place(outcome): outcome.success for outcome in before}
     for outcome in tonight:
-        if outcome.rule not in held or held[outcome.rule] == outcome.success:
+        did = held.get(_place(outcome))
+        if did is None or did == outcome.success:
             continue
         observed = f": {shortened(outcome.observed, LONGEST)[0]}" if outcome.observed else ""
-        words = ("held", f"fails{observed}") if held[outcome.rule] else ("failed", f"holds again{observed}")
+        words = ("held", f"fails{observed}") if did else ("failed", f"holds again{observed}")
         yield Change(what=outcome.rule, before=words[0], tonight=words[1], notable=not outcome.success)
+
+
+def _place(outcome: ExpectationOutcome) -> tuple[str, str | None, str]:
+    """Which expectation it is; words that name the night or its usual size are others every night."""
+    moving = outcome.expect in ("volume", "freshness")
+    return outcome.expect, outcome.column, "" if moving else outcome.rule
 
 
 def _drift(before: NightReport, tonight: NightReport) -> Iterator[Change]:

@@ -105,14 +105,23 @@ class _Seen:
 
 def _look(services: Services, date: Date, folder: Path) -> _Seen:
     nights = sorted({date.isoformat(), *_nights(folder)})
+    # A date that was mistyped has a page, and no night: it must not stay the newest for ever.
+    came = (night for night in reversed(nights) if _came(services, night))
+    newest = next(came, date.isoformat())
     wanted = {
         night: (
             overview_of(services, Date.fromisoformat(night)),
             max((other for other in nights if other < night), default=""),
         )
-        for night in {date.isoformat(), nights[-1]}
+        for night in {date.isoformat(), newest}
     }
-    return _Seen(wanted, nights[-1])
+    return _Seen(wanted, newest)
+
+
+def _came(services: Services, night: str) -> bool:
+    """Whether any dataset had a run of this night that found something to do."""
+    day = Date.fromisoformat(night)
+    return any(run.status != "missing" for run in services.state.recent(night=day))
 
 
 def _write(services: Services, date: Date, folder: Path) -> _Seen:

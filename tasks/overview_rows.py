@@ -203,7 +203,9 @@ def _problem(path: Path, _changed: int, _size: int) -> str:
     except (SerenoError, ValueError, OSError) as error:
         # The page goes to people to whom the folders of this machine say nothing.
         said = str(error).replace(f"{path}, ", "").replace(str(path), path.name)
-        return f"{path.name}: {next(iter(said.splitlines()), 'it cannot be read')}"
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Hint:")]
+        told = "; ".join(lines[:3]) or "it cannot be read"
+        return told if path.name in told else f"{path.name}: {told}"
     return ""
 
 

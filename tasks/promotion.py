@@ -148,8 +148,8 @@ def _scored_before(night: Night) -> str | None:
     """The version that scored this very night (same fingerprint) when it was done before."""
     if not night.request.options.force:
         return None
-    for run in night.services.state.recent(night.dataset.name, night=night.request.date):
-        if run.kind == "run" and run.fingerprint == night.run.fingerprint and run.status in ("done", "partial"):
+    for run in night.services.state.recent(night.dataset.name, night=night.request.date, kinds=("run",)):
+        if run.fingerprint == night.run.fingerprint and run.status in ("done", "partial"):
             version = (run.result.get("model") or {}).get("version")
             return str(version) if version else None
     return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.services import Services
 
 NIGHTS = 14
+LONGEST_LINE = 18  # digits; the lake has 64 bits for a line
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,13 @@ def place_of(text: str) -> tuple[str, int]:
         UsageError: It is none.
     """
     file, colon, line = text.rpartition(":")
-    if not colon or not file or not line.isdigit():
+    if not (colon and file and _is_line(line)):
         raise UsageError(f"{text!r} is not FILE:LINE", hint="for example: flows-2026-09-01.csv.gz:17")
     return file, int(line)
+
+
+def _is_line(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_LINE
 
 
 def list_quarantine(
@@ -130,7 +135,7 @@ def show_row(
     """
     choices = [Choice(key=text)]
     file, colon, line = text.rpartition(":")
-    if colon and file and line.isdigit():
+    if colon and file and _is_line(line):
         choices.insert(0, Choice(place=(file, int(line))))
     found: list[tuple[Date, QuarantinedRow]] = []
     for day, version in _pins(services, dataset, night, nights):

@@ -266,7 +266,7 @@ def _night(services: Services, dataset: Dataset, run: Run, version: str, old: fl
 def _notes(dataset: Dataset, bundle: Bundle, after: Setting) -> tuple[str, ...]:
     notes = []
     budget = dataset.detector.alert_budget
-    if not math.isclose(after.budget, budget, rel_tol=0.005):
+    if after.budget > 0 and not math.isclose(after.budget, budget, rel_tol=0.005):
         notes.append(
             f"datasets/{dataset.name}.yaml says alert_budget {budget:g}, which the next training uses; to keep "
             f"this one write there: alert_budget: {after.budget:.4g}"

@@ -22,7 +22,7 @@ from infra.runtime.lease import Lease
 from infra.runtime.logs import SecretFilter, run_log, secrets_of
 from infra.runtime.releases import Release, recorded
 from infra.runtime.work import work_folder
-from schemas.errors import SerenoError, UsageError, listed
+from schemas.errors import LockedNight, SerenoError, UsageError, listed
 from schemas.results import NightResult, RowCounts
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.quarantine import counted
@@ -132,6 +132,8 @@ def release(services: Services, dataset: Dataset, request: ReleaseRequest) -> Re
         plan = _plan(services, dataset, request)
         if not plan.released.rows:
             raise UsageError(f"{dataset.name} {request.night}: the rows were released meanwhile")
+        if plan.base.accepted.seq != first.base.accepted.seq:
+            raise LockedNight(f"{dataset.name} {request.night}: the night was done again meanwhile", hint="ask again")
         return _take_in(services, dataset, request, plan, run, lease, work)
 
 
@@ -148,7 +150,8 @@ def _plan(services: Services, dataset: Dataset, request: ReleaseRequest) -> _Pla
     if dataset.key and released.rows:
         keys = services.lake.read(dataset.name, "accepted", base.pin("accepted"), columns=["sereno_key"])
         released = without_known_keys(released, dataset, keys["sereno_key"])
-    already = len(releases_like(services, dataset, request.choice, request.night, all_of=True))
+    before = releases_like(services, dataset, request.choice, request.night, all_of=True)
+    already = len({(release.row.file, release.row.line, release.row.digest) for release in before})
     if not chosen and not already:
         raise UsageError(
             f"{dataset.name} {request.night}: no quarantined row fits ({request.choice.words() or 'all'})"
@@ -175,7 +178,13 @@ def _base(services: Services, dataset: Dataset, night: Date) -> _Base:
             hint=f"look at the report, take the night with: sereno run {dataset.name} --date {night} --accept; then "
             "release rows",
         )
-    return _Base(accepted, newest("scores"))
+    scored = newest("scores")
+    if scored is not None and scored.seq < accepted.seq:
+        raise UsageError(
+            f"{dataset.name} {night}: its scores are older than its accepted rows",
+            hint=f"score them first: sereno score {dataset.name} --date {night}",
+        )
+    return _Base(accepted, scored)
 
 
 def _also_failed(records: pa.Table, choice: Choice) -> str:

@@ -107,6 +107,13 @@ def rows_of(records: pa.Table) -> tuple[QuarantinedRow, ...]:
 
 def why_not(row: QuarantinedRow, dataset: Dataset, *, as_missing: bool) -> str | None:
     """Why a row cannot be released, with what to do instead; None where it can."""
+    names = {(failure.column, failure.rule) for failure in row.failures}
+    if len(names) < len(row.failures):
+        return "two files of this name have such a row at this line, and cannot be told apart; give them other names"
+    return _unfit(row, dataset, as_missing=as_missing)
+
+
+def _unfit(row: QuarantinedRow, dataset: Dataset, *, as_missing: bool) -> str | None:
     for failure in row.failures:
         if failure.column == WHOLE_ROW:
             return f"it could not be read as a row ({failure.rule}); {MEND}"

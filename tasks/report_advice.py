@@ -19,7 +19,7 @@ _LEAST = re.compile(r"at least|above|≥|>=|more than", re.IGNORECASE)
 _MOST = re.compile(r"at most|below|≤|<=|less than|up to", re.IGNORECASE)
 _HINT = "Hint:"
 _IN_SAMPLE = (
-    "There is no history yet: the detector learnt from this very night. "
+    "No night before shows what is usual now: the detector learnt from this very night. "
     "Trust the order of the alerts more than their number."
 )
 

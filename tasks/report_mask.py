@@ -165,4 +165,5 @@ def _quarantined(sample: QuarantineSample, report: NightReport, hidden: frozense
 def _outcome(outcome: ExpectationOutcome, hidden: frozenset[str]) -> ExpectationOutcome:
     if outcome.column not in hidden:
         return outcome
-    return outcome.model_copy(update={"observed": MASK if outcome.observed else "", "message": ""})
+    said = {"observed": MASK if outcome.observed else "", "expected": MASK if outcome.expected else "", "message": ""}
+    return outcome.model_copy(update={**said, "rule": outcome.rule.partition(":")[0]})

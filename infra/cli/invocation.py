@@ -88,12 +88,13 @@ class LogicalDate(click.ParamType[Date]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Date:
         """Parse one date."""
-        if isinstance(value, Date):
-            return value
         try:
-            return Date.fromisoformat(str(value))
+            date = value if isinstance(value, Date) else Date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a date; write it as 2026-09-20", param, ctx)
+        if date in (Date.min, Date.max):
+            self.fail(f"{value!r} has no day beside it", param, ctx)
+        return date
 
 
 DATE = LogicalDate()

@@ -110,6 +110,7 @@ def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
 @with_json
 def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json: bool) -> int:
     """Compare two versions: data, configuration, threshold, scores."""
+    from tasks.report_text import visible
     from tasks.version_diff_text import difference_lines
     from tasks.versions import diff_versions
 
@@ -119,5 +120,5 @@ def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json:
         show(difference)
         return Exit.DONE
     for line in difference_lines(difference):
-        click.echo(line)
+        click.echo(visible(line))
     return Exit.DONE

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infra.runtime.runs import COUNTING
-
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
     from tasks.services import Services
@@ -13,11 +11,7 @@ if TYPE_CHECKING:
 
 def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
     """One row a night, oldest first: the newest run of each of the last nights."""
-    newest: dict[str, Run] = {}
-    for run in services.state.recent(name, limit=10 * last):
-        if run.kind in ("run", "validate") or (run.kind == "release" and run.status in COUNTING):
-            newest.setdefault(run.night.isoformat(), run)
-    return [_row(newest[night]) for night in sorted(newest)[-last:]]
+    return [_row(run) for run in services.state.last_nights(name, last)]
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -4,67 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.holder import Holder
 from infra.runtime.nights import Night, as_night
+from infra.runtime.run_row import COUNTING, Kind, Run, Status, as_run
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import runs
 from schemas.errors import LockedNight, StateError
-
-Kind: TypeAlias = Literal["run", "validate", "train", "score", "release"]
-Status: TypeAlias = Literal["running", "done", "blocked", "partial", "failed", "missing"]
-
-COUNTING: tuple[Status, ...] = ("done", "partial", "blocked")
-"""What a run may end as for its writes to count; a failed run wrote for nobody."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of `runs`.
-
-    Args:
-        seq: Grows with each run; the later of two runs of a night has the larger one.
-        id: A name that sorts by time and may be a path part.
-        dataset: The dataset.
-        night: The logical date.
-        kind: What was asked for.
-        status: How it ended, or `running`.
-        fingerprint: Of inputs, dataset file, seed, window and pipeline protocol.
-        protocol: The pipeline's protocol number.
-        started_at: UTC.
-        ended_at: UTC, None while it runs.
-        holder: The process that runs it, `host:pid:start`.
-        lease_expires_at: UTC; past it, and not renewed, another run may take the night.
-        result: What the command printed as JSON.
-        versions: Table name to the Delta version that this run wrote.
-        counters: Exact counts of the accepted rows.
-        sample_version: Delta version of the night's sample.
-        accepted_by: Who let a blocked night pass, when and why.
-    """
-
-    seq: int
-    id: str
-    dataset: str
-    night: date
-    kind: Kind
-    status: Status
-    fingerprint: str
-    protocol: int
-    started_at: datetime
-    ended_at: datetime | None
-    holder: str
-    lease_expires_at: datetime
-    result: dict[str, Any]
-    versions: dict[str, int]
-    counters: dict[str, Any]
-    sample_version: int | None
-    accepted_by: dict[str, Any] | None
 
 
 class RunStore:
@@ -197,14 +148,42 @@ class RunStore:
         query = select(runs).where(runs.c.status == "running").order_by(runs.c.seq)
         return self._runs(query if dataset is None else query.where(runs.c.dataset == dataset))
 
-    def recent(self, dataset: str | None = None, *, night: Night | None = None, limit: int = 50) -> list[Run]:
+    def recent(
+        self,
+        dataset: str | None = None,
+        *,
+        night: Night | None = None,
+        kinds: Iterable[Kind] | None = None,
+        limit: int = 50,
+    ) -> list[Run]:
         """Return runs of every status, newest first."""
         query = select(runs).order_by(runs.c.seq.desc()).limit(limit)
+        if kinds is not None:
+            query = query.where(runs.c.kind.in_(list(kinds)))
         if dataset is not None:
             query = query.where(runs.c.dataset == dataset)
         if night is not None:
             query = query.where(runs.c.night == as_night(night).isoformat())
         return self._runs(query)
+
+    def last_nights(self, dataset: str, last: int, *, before: Night | None = None, running: bool = True) -> list[Run]:
+        """Return the run that says how each of the last nights stands, oldest night first.
+
+        Args:
+            dataset: The dataset.
+            last: At most so many nights, whatever the number of their runs.
+            before: Only nights before this one.
+            running: Whether a run that is under way counts; a release does only once it ended well.
+        """
+        released = (runs.c.kind == "release") & runs.c.status.in_(COUNTING)
+        wanted = [runs.c.dataset == dataset, runs.c.kind.in_(["run", "validate"]) | released]
+        if before is not None:
+            wanted.append(runs.c.night < as_night(before).isoformat())
+        if not running:
+            wanted.append(runs.c.status != "running")
+        newest = select(func.max(runs.c.seq)).where(*wanted).group_by(runs.c.night)
+        newest = newest.order_by(runs.c.night.desc()).limit(last)
+        return self._runs(select(runs).where(runs.c.seq.in_(newest)).order_by(runs.c.night))
 
     def latest_final(self, dataset: str, night: Night, *, kinds: Iterable[Kind] | None = None) -> Run | None:
         """Return the night's newest run that is over, however it ended."""
@@ -335,7 +314,7 @@ class RunStore:
 
     def _runs(self, query: Select[Any]) -> list[Run]:
         with reading(self._engine) as connection:
-            return [_as_run(row) for row in connection.execute(query)]
+            return [as_run(row) for row in connection.execute(query)]
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -355,13 +334,8 @@ def _of_night(dataset: str, night: Night) -> Select[Any]:
     )
 
 
-def _as_run(row: Row[Any]) -> Run:
-    values = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
-    return Run(**{**values, "night": date.fromisoformat(values["night"])})
-
-
 def _running(connection: Connection) -> list[Run]:
-    return [_as_run(row) for row in connection.execute(select(runs).where(runs.c.status == "running"))]
+    return [as_run(row) for row in connection.execute(select(runs).where(runs.c.status == "running"))]
 
 
 def _is_stale(run: Run, now: datetime) -> bool:

@@ -83,7 +83,7 @@ def made_rows(rows, seed=0, start=0):
     ).cast(accepted_schema(made_dataset()))
 
 
-def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, threshold=None, share=0.02):
+def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, threshold=None, share=0.02, in_sample=False):
     """Write a bundle whose network is a map onto principal components (`constant`: it gives its input back)."""
     import numpy as np
 
@@ -113,7 +113,7 @@ def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, thres
         "features": [{"column": f.column, "type": f.type.value, "kind": f.kind.value} for f in dataset.features],
         "seed": 7,
         "nights": ["2026-09-01"],
-        "in_sample": False,
+        "in_sample": in_sample,
         "score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)},
         "threshold": threshold_for(calibration, share) if threshold is None else threshold,
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": 1000.0, "share": share},

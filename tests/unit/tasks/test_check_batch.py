@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -228,6 +229,23 @@ def test_the_page_is_written_and_holds_no_sensitive_value(batch, tmp_path):
     assert "hush-hush" not in page
     check(made(*rules), batch(proto=["not-hidden"] * 4), data_docs=tmp_path / "docs")
     assert "not-hidden" in (tmp_path / "docs" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        core("expect_column_max_to_be_between", column="sbytes", max_value=9),
+        core("expect_column_pair_values_a_to_be_greater_than_b", column_A="dur", column_B="sbytes"),
+        {"expect": "median", "column": "sbytes", "between": [1, 2]},
+    ],
+)
+def test_an_expectation_about_a_sensitive_column_says_only_whether_it_held(batch, rule):
+    columns = COLUMNS | {"sbytes": {**COLUMNS["sbytes"], "sensitive": True}}
+    outcome = only(check(made(rule, columns=columns), batch(sbytes=[250_123] * 4)))
+    assert not outcome.success
+    said = json.dumps(outcome.model_dump(mode="json"))
+    assert "sbytes" in outcome.message
+    assert not re.search(r"250|max_value|1 to 2", said)
 
 
 def test_numpys_scalars_become_pythons_own():

@@ -53,6 +53,21 @@ def drifted(window, change, rows=ROWS):
     return found, {column.column: column for column in found.columns}
 
 
+def test_integers_beyond_what_a_float_holds_exactly_are_compared():
+    nights = [table({"id": np.arange(50) + 2**60 + night}) for night in range(5)]
+    assert drift_of({"id": ColumnType.INTEGER}, nights[-1], nights[:-1]).nights == 4
+
+
+def test_where_no_column_is_watched_nothing_is_known(window):
+    assert drift_of({}, window[0], window).verdict == "not known"
+
+
+def test_equal_rows_are_bounded_too():
+    same = {name: pa.array(["x"] * 50) for name in ("sereno_key", "sereno_file")}
+    rows = pa.table({"sereno_hash": pa.array([7] * 50, pa.int64()), "sereno_line": pa.array(range(50)), **same})
+    assert bounded(rows, 20)["sereno_line"].to_pylist() == list(range(20))
+
+
 def test_exchangeable_nights_raise_no_alarm():
     nights = [table(a_night(seed)) for seed in range(20)]
     for tonight in range(3, 20):

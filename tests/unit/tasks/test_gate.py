@@ -55,6 +55,12 @@ def test_an_alert_rate_far_from_the_budget_is_refused(decide, made, threshold, w
     assert "budget is 100" in decision.reasons[0]
 
 
+def test_a_night_of_a_new_kind_may_raise_the_threshold_above_all_nights_before(decide, made):
+    rare = {"threshold": 50.0}
+    assert not checks(decide(made("other", **rare), budget=100))["expected alerts"]
+    assert checks(decide(made("own", in_sample=True, **rare), budget=100))["expected alerts"]
+
+
 def test_a_detector_that_loses_to_principal_components_is_refused(decide, made):
     decision = decide(made(rank=1))
     assert not checks(decision)["holds against PCA"]

@@ -96,6 +96,23 @@ def test_expectations_that_fail_newly_or_hold_again_are_told():
     assert set(found) == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    ("expect", "column", "rules"),
+    [
+        ("volume", None, ("volume: about 1,001 are usual", "volume: about 1,003 are usual")),
+        ("freshness", "at", ("share of rows whose at lies on 2026-01-01", "share of rows whose at lies on 2026-01-02")),
+    ],
+)
+def test_an_expectation_whose_words_name_the_night_is_known_again(expect, column, rules):
+    def one(rule, success):
+        return an_outcome(rule, success).model_copy(update={"expect": expect, "column": column})
+
+    found = the_changes(
+        {"expectation_outcomes": (one(rules[0], True),)}, {"expectation_outcomes": (one(rules[1], False),)}
+    )
+    assert found[rules[1]].tonight == "fails: 7"
+
+
 def test_drift_that_sets_in_is_notable():
     found = the_changes({"drift": Drift(verdict="steady")}, {"drift": Drift(verdict="moved far")})
     assert found["drift of the columns"].notable

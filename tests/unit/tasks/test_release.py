@@ -282,6 +282,14 @@ def test_a_night_that_was_only_validated_is_not_scored(services, dataset, night)
     assert services.state.pins(dataset.name, "scores") == {}
 
 
+def test_scores_that_are_older_than_the_accepted_rows_are_made_anew_first(services, dataset, night):
+    night()
+    night(scored=False, kind="validate", fingerprint="other")
+    with pytest.raises(UsageError, match="older than its accepted rows"):
+        release(services, dataset, asked(key="10"))
+    assert services.state.releases(dataset.name) == []
+
+
 def test_a_released_night_is_done_with_its_new_numbers(services, dataset, night):
     night()
     release(services, dataset, asked(key="10"))

@@ -67,8 +67,9 @@ def test_a_value_that_cannot_be_read_is_missing_only_when_a_person_says_so():
         (row(("id", "null", ""), key="", id=""), "its key id has no value"),
         (row(("id", "type: not an integer", "x7"), key="x7", id="x7"), "its key id has no value"),
         (row(("x", "min", "-1"), x="-1", sereno_cut=True), "longer than"),
+        (row(("x", "min", "-1"), ("x", "min", "-1"), x="-1"), "two files of this name"),
     ],
-    ids=["ragged", "repeated", "no key", "unread key", "cut"],
+    ids=["ragged", "repeated", "no key", "unread key", "cut", "two files"],
 )
 def test_what_cannot_be_released_says_why(spoilt, said):
     assert said in why_not(spoilt, made(), as_missing=True)

@@ -199,6 +199,19 @@ def test_failed_run_after_a_done_one_changes_nothing(state: State) -> None:
     assert latest.status == "failed"
 
 
+def test_the_last_nights_are_found_whatever_the_number_of_their_runs(state: State) -> None:
+    first = finished(state, kind="validate")
+    second = finished(state, NEXT)
+    for _ in range(60):
+        newest = finished(state, NEXT, kind="release")
+    finished(state, NEXT, kind="release", status="failed")
+    finished(state, NEXT, kind="train")
+    assert [run.id for run in state.last_nights("flows", 5)] == [first, newest]
+    assert [run.id for run in state.last_nights("flows", 1)] == [newest]
+    assert [run.id for run in state.last_nights("flows", 5, before=NEXT)] == [first]
+    assert [run.id for run in state.recent("flows", night=NEXT, kinds=("run",))] == [second]
+
+
 @pytest.mark.parametrize("status", ["partial", "blocked"])
 def test_night_that_is_not_quite_done_is_done_again(state: State, status: str) -> None:
     finished(state, status=status, versions={"quarantined": 1})
