@@ -128,6 +128,7 @@ def release(services: Services, dataset: Dataset, request: ReleaseRequest) -> Re
     first = _plan(services, dataset, request)
     if not first.released.rows:
         return _nothing(request, dataset, first)
+    _check_scores(dataset, request.night, first.base)
     with _held(services, dataset, first.base, request) as (run, lease, work):
         plan = _plan(services, dataset, request)
         if not plan.released.rows:
@@ -178,13 +179,16 @@ def _base(services: Services, dataset: Dataset, night: Date) -> _Base:
             hint=f"look at the report, take the night with: sereno run {dataset.name} --date {night} --accept; then "
             "release rows",
         )
-    scored = newest("scores")
-    if scored is not None and scored.seq < accepted.seq:
+    return _Base(accepted, newest("scores"))
+
+
+def _check_scores(dataset: Dataset, night: Date, base: _Base) -> None:
+    """Scores of other accepted rows cannot be added to: a row that was accepted then would stand there twice."""
+    if base.scored is not None and base.scored.seq < base.accepted.seq:
         raise UsageError(
             f"{dataset.name} {night}: its scores are older than its accepted rows",
             hint=f"score them first: sereno score {dataset.name} --date {night}",
         )
-    return _Base(accepted, scored)
 
 
 def _also_failed(records: pa.Table, choice: Choice) -> str:
