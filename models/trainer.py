@@ -118,7 +118,6 @@ class _Program:
         rows, weights, optimizer, batch = tf.constant(fit), self._weights, self.optimizer, self.batch
         width = fit.shape[1]
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])  # type: ignore[untyped-decorator]  # TensorFlow has no types
         def epoch(order: Any) -> Any:
             steps = tf.shape(order)[0] // batch
             total = tf.constant(0.0)
@@ -134,11 +133,11 @@ class _Program:
                 total += value
             return total / tf.cast(steps, tf.float32)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32)])  # type: ignore[untyped-decorator]  # TensorFlow has no types
         def row_losses(x: Any) -> Any:
             return loss(x, model(x, training=False))
 
-        self._epoch, self._row_losses = epoch, row_losses
+        self._epoch = tf.function(epoch, input_signature=[tf.TensorSpec([None], tf.int32)])
+        self._row_losses = tf.function(row_losses, input_signature=[tf.TensorSpec([None, width], tf.float32)])
 
     def epoch(self, order: np.ndarray[Any, Any], epoch: int) -> float:
         """One pass over the rows in that order; the last incomplete batch is left out."""

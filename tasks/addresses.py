@@ -223,8 +223,7 @@ def available_dates(template: str, root: Path) -> Mapping[Date, tuple[str, ...]]
 
 def matching_files(pattern: str) -> Iterator[str]:
     """Local files that an absolute pattern matches; folders are none."""
-    # pathlib's glob would match hidden files and refuses absolute patterns.
-    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 -- see above
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 -- pathlib matches hidden files and refuses absolute patterns
     return (path for path in found if not Path(path).is_dir())
 
 

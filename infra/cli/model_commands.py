@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 import click
 
 from infra.cli.invocation import Invocation, show, with_dataset, with_json
+from infra.cli.opened import opened
 from schemas.errors import Exit
-
-if TYPE_CHECKING:
-    from schemas.dataset import Dataset
-    from tasks.services import Services
 
 REASON = click.option("--reason", default="", help="Why; stands in the ledger.")
 
@@ -23,18 +16,6 @@ def models() -> None:
     """List, show, promote, roll back and compare detector versions."""
 
 
-@contextmanager
-def _services(invocation: Invocation, name: str) -> Iterator[tuple[Services, Dataset]]:
-    from infra.runtime.project import quiet_environment
-    from tasks.services import open_services
-
-    project, resolved = invocation.resolved()
-    dataset = invocation.dataset(project, name)
-    quiet_environment(project)
-    with open_services(project, resolved.settings) as services:
-        yield services, dataset
-
-
 @models.command("list")
 @with_dataset
 @with_json
@@ -42,7 +23,7 @@ def list_(invocation: Invocation, dataset: str, as_json: bool) -> int:
     """List the versions of the dataset NAME, newest first."""
     from tasks.versions import list_versions
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         rows = list_versions(services.registry, services.state, found.name)
     if as_json:
         show([row.as_dict() for row in rows])
@@ -61,7 +42,7 @@ def show_(invocation: Invocation, dataset: str, version: str, as_json: bool) -> 
     """Show one version: what it was trained on, its threshold, what the ledger says of it."""
     from tasks.versions import show_version
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         facts = show_version(services.registry, services.state, found.name, version)
     if as_json:
         show(facts)
@@ -81,7 +62,7 @@ def promote(invocation: Invocation, dataset: str, version: str, force: bool, rea
     from tasks.night import actor
     from tasks.versions import promote_version
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         promote_version(
             services.registry, services.state, found.name, version, reason=reason, actor=actor(), force=force
         )
@@ -97,7 +78,7 @@ def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
     from tasks.night import actor
     from tasks.versions import rollback_version
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         version = rollback_version(services.registry, services.state, found.name, reason=reason, actor=actor())
     click.echo(f"{dataset}: version {version} is champion again")
     return Exit.DONE
@@ -114,7 +95,7 @@ def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json:
     from tasks.version_diff_text import difference_lines
     from tasks.versions import diff_versions
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         difference = diff_versions(services, found, first, second)
     if as_json:
         show(difference)

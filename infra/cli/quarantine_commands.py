@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from infra.cli.invocation import DATE, Invocation, show, with_dataset, with_date, with_json
+from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from infra.runtime.releases import Release
-    from schemas.dataset import Dataset
     from tasks.quarantine_list import Choice, Listed
     from tasks.release import ReleaseOutcome
     from tasks.release_rows import QuarantinedRow
-    from tasks.services import Services
 
 MOST_SHOWN = 20
 SOME_NIGHT = click.option(
@@ -31,18 +28,6 @@ COLUMN = click.option("--column", metavar="COLUMN", help="Rows that failed in th
 @click.group()
 def quarantine() -> None:
     """List, show and release rows that did not meet the contract."""
-
-
-@contextmanager
-def _services(invocation: Invocation, name: str) -> Iterator[tuple[Services, Dataset]]:
-    from infra.runtime.project import quiet_environment
-    from tasks.services import open_services
-
-    project, resolved = invocation.resolved()
-    dataset = invocation.dataset(project, name)
-    quiet_environment(project)
-    with open_services(project, resolved.settings) as services:
-        yield services, dataset
 
 
 @quarantine.command("list")
@@ -67,7 +52,7 @@ def list_(
     from tasks.quarantine_list import Choice, as_dict, list_quarantine, releases_like
 
     choice = Choice(column, rule)
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         listed = list_quarantine(services, found, choice, night=night, most=limit, nights=last)
         released = releases_like(services, found, choice, night)
     if as_json:
@@ -93,7 +78,7 @@ def show_(invocation: Invocation, dataset: str, row: str, night: Date | None, as
     from tasks.quarantine_list import as_dict, show_row
     from tasks.release_rows import why_not
 
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         rows = show_row(services, found, row, night=night)
     if as_json:
         show([as_dict(day, one, found) for day, one in rows])
@@ -137,7 +122,7 @@ def release(
     from tasks.release import release as release_rows
 
     choice = _choice(key, line, rule, column, everything=everything)
-    with _services(invocation, dataset) as (services, found):
+    with opened(invocation, dataset) as (services, found):
         asked = ReleaseRequest(night, choice, reason, actor(), as_missing)
         outcome = release_rows(services, found, asked)
     if as_json:

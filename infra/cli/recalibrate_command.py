@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli.invocation import Invocation, show, with_dataset, with_json
+from infra.cli.opened import opened
 from schemas.errors import Exit
 
 if TYPE_CHECKING:
@@ -39,17 +40,12 @@ def recalibrate(
 
     The threshold comes from the version's calibration scores; without an option, from the dataset file's alert budget.
     """
-    from infra.runtime.project import quiet_environment
     from tasks.night import actor
     from tasks.recalibrate import Wish
     from tasks.recalibrate import recalibrate as set_threshold
-    from tasks.services import open_services
 
-    project, resolved = invocation.resolved()
-    found = invocation.dataset(project, dataset)
-    quiet_environment(project)
     wish = Wish(budget=budget, share=share, threshold=threshold)
-    with open_services(project, resolved.settings) as services:
+    with opened(invocation, dataset) as (services, found):
         outcome = set_threshold(services, found, wish, version=version, dry_run=dry_run, reason=reason, actor=actor())
     if as_json:
         show({**asdict(outcome), "dry_run": dry_run})

@@ -86,8 +86,8 @@ class PromotionStore:
         with writing(self._engine) as connection:
             before = _champion(connection, dataset)
             values["previous"] = before.version if before and action in CROWNING else None
-            found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).one()
-        return Promotion(**found._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
+            found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).mappings().one()
+        return Promotion(**found)
 
     def champion(self, dataset: str) -> Promotion | None:
         """Return the row that made the champion, None where there is none yet."""
@@ -98,7 +98,7 @@ class PromotionStore:
         """Return every row of a dataset, oldest first."""
         query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.id)
         with reading(self._engine) as connection:
-            return [Promotion(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 -- as above
+            return [Promotion(**row) for row in connection.execute(query).mappings()]
 
 
 def _champion(connection: Connection, dataset: str) -> Promotion | None:
@@ -108,5 +108,5 @@ def _champion(connection: Connection, dataset: str) -> Promotion | None:
         .order_by(promotions.c.id.desc())
         .limit(1)
     )
-    row = connection.execute(query).first()
-    return None if row is None else Promotion(**row._mapping)  # noqa: SLF001 -- as above
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Promotion(**row)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, insert, select
 
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading
@@ -74,7 +73,7 @@ class ReleaseStore:
         if night is not None:
             query = query.where(releases.c.night == as_night(night).isoformat())
         with reading(self._engine) as connection:
-            return [_as_release(row._mapping) for row in connection.execute(query)]  # noqa: SLF001 -- public in SQLAlchemy
+            return [_as_release(row) for row in connection.execute(query).mappings()]
 
 
 def recorded(
@@ -106,7 +105,7 @@ def recorded(
     return write
 
 
-def _as_release(values: Any) -> Release:
+def _as_release(values: RowMapping) -> Release:
     failures = tuple((str(column), str(rule)) for column, rule in values["failures"])
     row = ReleasedRow(values["file"], int(values["line"]), values["key"], values["digest"], failures)
     night = date.fromisoformat(values["night"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Row
+from sqlalchemy import RowMapping
 
 Kind: TypeAlias = Literal["run", "validate", "train", "score", "release"]
 Status: TypeAlias = Literal["running", "done", "blocked", "partial", "failed", "missing"]
@@ -58,7 +58,6 @@ class Run:
     accepted_by: dict[str, Any] | None
 
 
-def as_run(row: Row[Any]) -> Run:
+def as_run(row: RowMapping) -> Run:
     """A row of the table `runs`."""
-    values = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
-    return Run(**{**values, "night": date.fromisoformat(values["night"])})
+    return Run(**{**row, "night": date.fromisoformat(row["night"])})

@@ -314,7 +314,7 @@ class RunStore:
 
     def _runs(self, query: Select[Any]) -> list[Run]:
         with reading(self._engine) as connection:
-            return [as_run(row) for row in connection.execute(query)]
+            return [as_run(row) for row in connection.execute(query).mappings()]
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -335,7 +335,8 @@ def _of_night(dataset: str, night: Night) -> Select[Any]:
 
 
 def _running(connection: Connection) -> list[Run]:
-    return [as_run(row) for row in connection.execute(select(runs).where(runs.c.status == "running"))]
+    query = select(runs).where(runs.c.status == "running")
+    return [as_run(row) for row in connection.execute(query).mappings()]
 
 
 def _is_stale(run: Run, now: datetime) -> bool:

@@ -64,7 +64,8 @@ def _config_of(name: str, build: Callable[..., Any]) -> type[Any]:
     if [p.name for p in parameters] != ["width", "config"] or not plain or hints.get("width") is not int:
         raise TypeError(f"family {name!r}: the builder must be `(width: int, config: Config)`")
     config = hints.get("config")
-    if not (isinstance(config, type) and is_dataclass(config) and config.__dataclass_params__.frozen):  # type: ignore[attr-defined]  # dataclass() sets it
+    made = getattr(config, "__dataclass_params__", None)
+    if not (isinstance(config, type) and is_dataclass(config) and made is not None and made.frozen):
         raise TypeError(f"family {name!r}: `config` must be annotated with a frozen dataclass")
     unknown = [field.name for field in fields(config) if field.name not in DetectorSettings.model_fields]
     if unknown:

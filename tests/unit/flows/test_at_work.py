@@ -18,7 +18,7 @@ from tasks.night import NightOptions
 from tasks.services import open_services
 
 TONIGHT = date(2026, 9, 20)
-SECRET = "tell-nobody"  # noqa: S105 -- what the tests look for
+PLANTED = "tell-nobody"
 
 
 def first(_work):
@@ -38,7 +38,7 @@ def session(tmp_path, make_dataset):
     (tmp_path / "in" / f"{TONIGHT}.csv").write_text("flow_id\n1\n", encoding="utf-8")
     written = make_dataset().model_dump(mode="json", exclude_defaults=True)
     project.dataset_file("flows").write_text(yaml.safe_dump(written), encoding="utf-8")
-    settings = Settings.model_validate({"prefect": {"api_key": SECRET}})
+    settings = Settings.model_validate({"prefect": {"api_key": PLANTED}})
     with open_services(project, settings) as services, ExitStack() as stack:
         yield Session(services, tmp_path / "scratch", None, stack)
 
@@ -106,13 +106,13 @@ def test_the_first_stage_that_fails_ends_the_night_and_the_report_is_made_all_th
 
 
 def test_a_defect_is_told_in_the_runs_log_without_a_secret(night, session):
-    result, _ = night(raising(ZeroDivisionError(f"asked with {SECRET}")))
+    result, _ = night(raising(ZeroDivisionError(f"asked with {PLANTED}")))
     (log,) = session.services.project.logs.glob("*.jsonl")
     assert str(log) in result.reason
     text = log.read_text(encoding="utf-8")
     assert any("ZeroDivisionError" in json.loads(line).get("exception", "") for line in text.splitlines())
-    assert SECRET not in text
-    assert SECRET not in result.reason
+    assert PLANTED not in text
+    assert PLANTED not in result.reason
 
 
 def test_a_report_that_cannot_be_written_fails_the_night(night):
@@ -164,7 +164,7 @@ def test_a_training_that_fails_outside_of_a_night_leaves_a_run_that_says_so(sess
     run = state.start_run("flows", TONIGHT, "validate", "fp")
     state.finish_run(run.id, "done", versions={"samples": 1, "accepted": 1})
     with pytest.raises(TrainingFailed):
-        train_only(session, "flows", None, None, None, [raising(TrainingFailed(f"no {SECRET}"))])
+        train_only(session, "flows", None, None, None, [raising(TrainingFailed(f"no {PLANTED}"))])
     newest = state.recent("flows")[0]
     assert (newest.kind, newest.status) == ("train", "failed")
     assert newest.result["reason"] == "no ***"

@@ -48,9 +48,9 @@ def transform():
     return fit_transform(made(), FEATURES)
 
 
-def numeric(values, kind=FeatureKind.AUTO, type=ColumnType.NUMBER, **options):  # noqa: A002 -- the name of the setting
+def numeric(values, kind=FeatureKind.AUTO, column_type=ColumnType.NUMBER, **options):
     frame = pd.DataFrame({"x": values})
-    return fit_transform(frame, [Feature("x", type, kind)], **options)
+    return fit_transform(frame, [Feature("x", column_type, kind)], **options)
 
 
 def encode(transform, values):
@@ -117,7 +117,7 @@ def test_auto_takes_the_log_for_heavy_tails_only():
     random = np.random.default_rng(0)
     assert numeric(np.exp(random.normal(0, 3, 500))).encoders[0].kind == "signed_log"
     assert numeric(random.normal(0, 1, 500)).encoders[0].kind == "robust"
-    assert numeric(random.integers(0, 4, 500), type=ColumnType.INTEGER).encoders[0].kind == "robust"
+    assert numeric(random.integers(0, 4, 500), column_type=ColumnType.INTEGER).encoders[0].kind == "robust"
 
 
 def test_a_constant_column_is_zero_and_a_new_value_is_not():
@@ -147,14 +147,14 @@ def test_numbers_as_text_are_read_and_other_text_is_missing():
 
 def test_categories_have_rare_and_unseen_buckets():
     values = ["a"] * 60 + ["b"] * 40 + ["once"]
-    transform = numeric(values, type=ColumnType.CATEGORY)
+    transform = numeric(values, column_type=ColumnType.CATEGORY)
     matrix = encode(transform, ["a", "b", "once", "never seen", None])
     assert np.argmax(matrix, axis=1).tolist() == [0, 1, 2, 3, 3]
     assert matrix.sum(axis=1).tolist() == [1] * 5
 
 
 def test_many_valued_categories_are_hashed_into_a_bounded_number_of_buckets():
-    transform = numeric([f"v{n}" for n in range(300)] * 3, type=ColumnType.CATEGORY)
+    transform = numeric([f"v{n}" for n in range(300)] * 3, column_type=ColumnType.CATEGORY)
     assert transform.encoders[0].name == "hash"
     assert transform.width == 32
     assert encode(transform, ["v1", "other"]).sum(axis=1).tolist() == [1, 1]
@@ -168,7 +168,7 @@ def test_the_hash_is_the_same_everywhere():
 
 def test_equal_counts_do_not_depend_on_the_order_of_rows():
     values = ["b", "a", "c"] * 30
-    assert numeric(values, type=ColumnType.CATEGORY) == numeric(values[::-1], type=ColumnType.CATEGORY)
+    assert numeric(values, column_type=ColumnType.CATEGORY) == numeric(values[::-1], column_type=ColumnType.CATEGORY)
 
 
 def test_whole_numbers_as_categories_match_whatever_their_type():

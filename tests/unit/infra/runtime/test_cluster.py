@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from infra.runtime.cluster import checked_address, kind_for, open_cluster
-from infra.runtime.compute import Compute, loaded_heavy_modules
+from infra.runtime.compute import ClientCompute, Compute, loaded_heavy_modules
 from infra.runtime.nights import as_night
 from schemas.errors import ConfigError, SerenoError, UsageError
 from schemas.settings import ClusterSettings
@@ -107,7 +107,8 @@ def test_workers_speak_tls_on_loopback(processes: Compute) -> None:
     ]
     assert listening
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
-    assert processes.client.scheduler.address.startswith("tls://")  # type: ignore[attr-defined]  # Dask has no types
+    assert isinstance(processes, ClientCompute)
+    assert processes.client.scheduler.address.startswith("tls://")
 
 
 def test_workers_die_with_a_run_that_is_killed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from infra.runtime import state_database, state_tables
 from infra.runtime.holder import Holder
 from infra.runtime.lease import Lease
+from infra.runtime.runs import Status
 from infra.runtime.state import State
 from schemas.errors import LockedNight, StateError, UsageError
 
@@ -213,10 +214,10 @@ def test_the_last_nights_are_found_whatever_the_number_of_their_runs(state: Stat
 
 
 @pytest.mark.parametrize("status", ["partial", "blocked"])
-def test_night_that_is_not_quite_done_is_done_again(state: State, status: str) -> None:
+def test_night_that_is_not_quite_done_is_done_again(state: State, status: Status) -> None:
     finished(state, status=status, versions={"quarantined": 1})
     assert state.find_done("flows", NIGHT, "fp") is None
-    assert state.find_done("flows", NIGHT, "fp", statuses=(status,)) is not None  # type: ignore[arg-type]  # pytest gives plain texts
+    assert state.find_done("flows", NIGHT, "fp", statuses=(status,)) is not None
 
 
 def test_history_has_one_run_a_night_newest_first(state: State) -> None:
