@@ -239,7 +239,9 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     if done is None:
         return Due(print_, inputs)
     reason = f"already done by run {done.id}"
-    return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason})
+    # The project may have been moved since.
+    page = str(services.project.report_file(request.dataset.name, request.iso))
+    return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason, "report": page})
 
 
 def find_done(services: Services, request: NightRequest) -> Run | None:

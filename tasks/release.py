@@ -320,6 +320,7 @@ def _result(
             "failures": {column: number for column, number in failures.items() if number > 0},
             "alerts": scored.alerts if scored is not None else newest.alerts,
             "warnings": (*others, *said),
+            "report": str(services.project.report_file(dataset.name, request.night.isoformat())),
         }
     )
 

@@ -293,7 +293,8 @@ def test_scores_that_are_older_than_the_accepted_rows_are_made_anew_first(servic
 def test_a_released_night_is_done_with_its_new_numbers(services, dataset, night):
     night()
     release(services, dataset, asked(key="10"))
-    release(services, dataset, asked(key="20"))
+    last = release(services, dataset, asked(key="20")).result
+    assert last.report == str(services.project.report_file(dataset.name, NIGHT.isoformat()))
     done = services.state.find_done(dataset.name, NIGHT, "fp")
     assert services.state.with_releases(done).result["rows"]["accepted"] == ROWS - 3
 
