@@ -24,6 +24,8 @@ from schemas.results import TrainingSummary
 
 COMPARED_ROWS = 2_000
 
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -72,15 +74,17 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
     onnx = onnx_export.export(trained.model, encoded.stop[:COMPARED_ROWS])
-    score_map, stopping, calibrating = _calibrate(onnx, transform, encoded)
-    calibration = np.sort(calibrating)
+    reconstruct = Reconstructor(onnx)
+    score_map = _score_map(reconstruct, transform, encoded)
+    calibration = np.sort(_scores(reconstruct, score_map, encoded.calibrate))
     summary = _summary(request, parts, trained, transform.width)
     share = settings.alert_budget / max(request.expected_rows, 1.0)
-    held_out = pd.concat([parts.stop, parts.calibrate])
-    threshold = max(
-        threshold_for(calibration, share),
-        _threshold_of_tonight(request.tonight, held_out, np.concatenate([stopping, calibrating]), share),
-    )
+    threshold = threshold_for(calibration, share)
+    if request.tonight is not None:
+        known = pd.concat([parts.fit, parts.stop, parts.calibrate])
+        rows = np.concatenate([encoded.fit, encoded.stop, encoded.calibrate])
+        own = _scores(reconstruct, score_map, rows[_are_among(known, _read_sample(request.tonight))])
+        threshold = max(threshold, _threshold_of_tonight(np.sort(own), share))
     contents = BundleContents(
         detector=_detector(request, trained, score_map, calibration, summary, share, threshold),
         transform=transform,
@@ -137,28 +141,30 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
     return Trained(model, curve, moved)
 
 
-def _calibrate(onnx: bytes, transform: Transform, encoded: Encoded) -> tuple[ScoreMap, Matrix, Matrix]:
-    """Score map from the early-stop rows, scores of them and of the calibration rows; by the graph that will score."""
-    reconstruct = Reconstructor(onnx)
+def _score_map(reconstruct: Reconstructor, transform: Transform, encoded: Encoded) -> ScoreMap:
+    """What residual is normal, by the early-stop rows and the graph that will score."""
     starts = [group.start for group in transform.groups.values()]
-    stopping, calibrating = reconstruct(encoded.stop), reconstruct(encoded.calibrate)
-    score_map = fit_score_map(encoded.stop, stopping, transform.weights, starts)
-    parts = (score_map.parts(encoded.stop, stopping), score_map.parts(encoded.calibrate, calibrating))
-    return score_map, scores_of(parts[0]), scores_of(parts[1])
+    return fit_score_map(encoded.stop, reconstruct(encoded.stop), transform.weights, starts)
 
 
-def _threshold_of_tonight(sample: Path | None, rows: pd.DataFrame, scores: Matrix, share: float) -> float:
-    """The threshold by the held-out rows of the night that trains and is scored alike; no bound where they are few.
+def _scores(reconstruct: Reconstructor, score_map: ScoreMap, rows: Any) -> Matrix:
+    return scores_of(score_map.parts(rows, reconstruct(rows)))
 
-    A night that trains itself is the first one or one of a new kind: what nights before raise says little of it. One
-    night has few rows to calibrate with, so those that stopped the training count too: no step fitted them.
-    """
-    if sample is None:
-        return -np.inf
+
+def _are_among(rows: pd.DataFrame, sample: pd.DataFrame) -> Flags:
+    """Which rows a sample holds, bool [rows]: a key names a row, and file and line where it names several."""
     names = [name for name in ("sereno_hash", "sereno_file", "sereno_line") if name in rows.columns]
-    own = pd.MultiIndex.from_frame(_read_sample(sample)[names])
-    its = np.sort(scores[pd.MultiIndex.from_frame(rows[names]).isin(own)])
-    return threshold_for(its, share) if share * len(its) >= 1.0 else -np.inf
+    flags: Flags = pd.MultiIndex.from_frame(rows[names]).isin(pd.MultiIndex.from_frame(sample[names]))
+    return flags
+
+
+def _threshold_of_tonight(scores: Matrix, share: float) -> float:
+    """The threshold by the sorted scores of the night that trains and is scored alike; no bound where they are few.
+
+    A night that trains itself is the first one or one of a new kind: what nights before raise says little of it. All
+    its rows count, fitted or not, since all will be scored: held-out rows alone score higher than the night does.
+    """
+    return threshold_for(scores, share) if share * len(scores) >= 1.0 else -np.inf
 
 
 def _summary(request: TrainingRequest, parts: Parts, trained: Trained, width: int) -> TrainingSummary:
