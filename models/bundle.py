@@ -26,6 +26,7 @@ import numpy as np
 from models.calibration import ScoreMap
 from models.transform import Transform
 from schemas.errors import BundleError, listed
+from schemas.failpoints import durable
 
 PROTOCOL = 1
 MANIFEST = "manifest.json"
@@ -106,7 +107,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> str:
     draft.mkdir(parents=True)
     for name, data in {**files, MANIFEST: manifest}.items():
         (draft / name).write_bytes(data)
-    draft.rename(folder)
+    with durable("bundle.write"):
+        draft.rename(folder)
     return hashlib.sha256(manifest).hexdigest()
 
 

@@ -19,6 +19,7 @@ from models.mlflow_model import bundle_folder, settings_of, write_model_folder
 from models.mlflow_runs import close_leftovers, log_training, runs_of
 from models.mlflow_store import connect, ensure_registered, experiment_of, file_path, first_line, told
 from schemas.errors import BundleError, SerenoError, UsageError
+from schemas.failpoints import durable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -124,7 +125,8 @@ class Registry:
             nights = ",".join(summary.nights)[-_TAG_LETTERS:]
             labels = {"dataset": name, HASH_TAG: bundle_hash, NIGHTS_TAG: nights, **tags}
             title = f"{name} {max(summary.nights, default='')}".strip()
-            run_id = client.create_run(experiment, tags=labels, run_name=title).info.run_id
+            with durable("registry.run"):
+                run_id = client.create_run(experiment, tags=labels, run_name=title).info.run_id
             log_training(client, run_id, summary, metrics, {**settings_of(bundle), **(params or {})})
             version = self._log_model(client, name, experiment, run_id, bundle, labels)
             client.set_terminated(run_id)
@@ -196,7 +198,7 @@ class Registry:
             self._model_version(name, version)
         if self.champion(name) == version:
             return
-        with told("set the champion's alias"):
+        with told("set the champion's alias"), durable("registry.alias"):
             client = self._connected()
             if version is None:
                 client.delete_registered_model_alias(name, CHAMPION)
@@ -222,15 +224,17 @@ class Registry:
         logged = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=dict(labels))
         with tempfile.TemporaryDirectory(prefix="sereno-model-") as folder:
             write_model_folder(Path(folder), bundle, labels[HASH_TAG], run_id=run_id, model_id=logged.model_id)
-            client.log_model_artifacts(logged.model_id, folder)
+            with durable("registry.files"):
+                client.log_model_artifacts(logged.model_id, folder)
         client.finalize_logged_model(logged.model_id, "READY")
         ensure_registered(client, name)
         place = file_path(logged.artifact_location)
         if place is not None and place.is_relative_to(self._artifacts):
             labels = {**labels, _PLACE_TAG: place.relative_to(self._artifacts).as_posix()}
-        made = client.create_model_version(
-            name, logged.artifact_location, run_id=run_id, tags=dict(labels), model_id=logged.model_id
-        )
+        with durable("registry.version"):
+            made = client.create_model_version(
+                name, logged.artifact_location, run_id=run_id, tags=dict(labels), model_id=logged.model_id
+            )
         return str(made.version)
 
     def _local(self, source: str, item: ModelVersion) -> Path | None:

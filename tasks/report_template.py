@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from schemas.failpoints import durable
 from tasks import report_text
 from tasks.report_advice import note, subject
 
@@ -59,6 +60,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        with durable("report.page"):
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

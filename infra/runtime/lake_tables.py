@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from infra.runtime.lake_rows import NIGHT, Rows
 from schemas.errors import LakeError, listed
+from schemas.failpoints import durable
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -104,15 +105,15 @@ def commit(
 def _overwrite(table: DeltaTable, rows: Rows, night: date, run_id: str | None) -> int:
     from deltalake import CommitProperties, write_deltalake
 
-    write_deltalake(
-        table,
-        rows.reader,
-        mode="overwrite",
-        predicate=f"{NIGHT} = '{night.isoformat()}'",
-        commit_properties=CommitProperties(
-            custom_metadata={"sereno_night": night.isoformat(), "sereno_run": run_id or ""}
-        ),
-    )
+    said = {"sereno_night": night.isoformat(), "sereno_run": run_id or ""}
+    with durable("lake.commit"):
+        write_deltalake(
+            table,
+            rows.reader,
+            mode="overwrite",
+            predicate=f"{NIGHT} = '{night.isoformat()}'",
+            commit_properties=CommitProperties(custom_metadata=said),
+        )
     return int(table.version())
 
 
@@ -130,15 +131,16 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
         if (opened := open_table(uri, options, None)) is not None:
             return opened
         try:
-            return DeltaTable.create(
-                uri,
-                schema,
-                mode="error",
-                description=json.dumps({"sereno_protocol": LAKE_PROTOCOL}),
-                partition_by=[NIGHT],
-                configuration=_CONFIGURATION,
-                storage_options=dict(options),
-            )
+            with durable("lake.create"):
+                return DeltaTable.create(
+                    uri,
+                    schema,
+                    mode="error",
+                    description=json.dumps({"sereno_protocol": LAKE_PROTOCOL}),
+                    partition_by=[NIGHT],
+                    configuration=_CONFIGURATION,
+                    storage_options=dict(options),
+                )
         except Exception as error:  # as above
             # Another run may have created it between our look and our write.
             if attempt == _TRIES - 1 or "Duplicate field name" in str(error):

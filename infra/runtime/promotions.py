@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import promotions
+from schemas.failpoints import durable
 
 Action: TypeAlias = Literal["registered", "promoted", "refused", "rolled_back"]
 
@@ -83,7 +84,7 @@ class PromotionStore:
             "run_id": run_id,
             "metrics": dict(metrics or {}),
         }
-        with writing(self._engine) as connection:
+        with durable("state.record"), writing(self._engine) as connection:
             before = _champion(connection, dataset)
             values["previous"] = before.version if before and action in CROWNING else None
             found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).mappings().one()

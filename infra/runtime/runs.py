@@ -16,6 +16,7 @@ from infra.runtime.run_row import COUNTING, Kind, Run, Status, as_run
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import runs
 from schemas.errors import LockedNight, StateError
+from schemas.failpoints import durable
 
 
 class RunStore:
@@ -63,7 +64,7 @@ class RunStore:
             "counters": {},
         }
         try:
-            with writing(self._engine) as connection:
+            with durable("state.start"), writing(self._engine) as connection:
                 _close_stale(connection, dataset, day, now)
                 connection.execute(insert(runs).values(row))
         except StateError as error:
@@ -94,7 +95,8 @@ class RunStore:
         if accepted_by is not None:
             values["accepted_by"] = dict(accepted_by)
         if values:
-            self._change(run_id, values)
+            with durable("state.note"):
+                self._change(run_id, values)
 
     def finish_run(
         self,
@@ -129,7 +131,8 @@ class RunStore:
             "counters": dict(counters or {}),
             "sample_version": sample_version,
         }
-        self._change(run_id, values, also)
+        with durable("state.finish"):
+            self._change(run_id, values, also)
         return self.run(run_id)
 
     def run(self, run_id: str) -> Run:
