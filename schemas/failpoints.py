@@ -31,6 +31,7 @@ Point: TypeAlias = Literal[
     "registry.version",
     "registry.alias",
     "stage.record",
+    "report.draft",
     "report.page",
 ]
 """What is written there: rows of the state database, a table, files of a training, MLflow's parts of a version, ..."""

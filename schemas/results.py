@@ -56,10 +56,15 @@ class ExpectationCounts(Frozen):
 
 
 class ModelOutcome(Frozen):
-    """Which version scored, and what became of tonight's challenger."""
+    """Which version scored, and what became of tonight's challenger.
+
+    Fields: the version that scored; the champion, also of a night that was not scored; the version that tonight's
+    training gave; whether that one became champion, and why or why not.
+    """
 
     version: str | None = None
     champion: str | None = None
+    challenger: str | None = None
     family: str | None = None
     promoted: bool = False
     reason: str = ""

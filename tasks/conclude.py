@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.runtime.logs import SecretFilter, secrets_of
 from schemas.errors import BlockedNight, NoInput, SerenoError
-from schemas.results import ExpectationCounts, NightReport, NightResult, RowCounts, Status
+from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 
 if TYPE_CHECKING:
     from tasks.night import Night, NightRequest
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sereno.night")
 TIMELINE_NIGHTS = 28
+OF_THE_ROWS = ("released from the quarantine: ", "accepted by ")
+"""How warnings begin that say why rows are among the accepted ones."""
 
 
 def result_of(night: Night, failure: Exception | None) -> NightResult:
@@ -28,7 +30,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
         rows=earlier.rows if earlier else _rows(night),
         failures=earlier.failures if earlier else validated.failures if validated else {},
         expectations=earlier.expectations if earlier else _expectations(night),
-        model=night.model,
+        model=_model(night),
         threshold=scored.threshold if scored else None,
         alerts=scored.alerts if scored else 0,
         report=_page(night.services, night.request),
@@ -40,34 +42,36 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
 
 
 def write_night_report(night: Night, failure: Exception | None) -> str:
-    """Write the night's report, and return it as short Markdown for the orchestrator."""
+    """Write the draft of the night's report, and return it as short Markdown for the orchestrator."""
     from tasks.describe import described
     from tasks.report import night_artifact_markdown, write_report
 
     report = described(night, _report_of(night, result_of(night, failure)))
     # Once more: a description that could not be made is a warning of the result.
     report = report.model_copy(update={"result": result_of(night, failure)})
-    write_report(report, night.services.project.reports / night.dataset.name)
+    write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
     return night_artifact_markdown(report)
 
 
-def missing_night(services: Services, request: NightRequest, reason: str) -> NightResult:
-    """The result, and the report, of a night of which nothing arrived."""
+def missing_night(services: Services, request: NightRequest, reason: str, run_id: str) -> NightResult:
+    """The result, and the draft of the report, of a night of which nothing arrived."""
     from tasks.report import write_report
 
-    result = request.blank(status="missing", reason=reason, report=_page(services, request))
+    model = ModelOutcome(champion=_champion(services, request.dataset.name))
+    result = request.blank(status="missing", reason=reason, model=model, report=_page(services, request))
     report = NightReport(result=result, generated_at=_now(), history=_timeline(services, result))
-    write_report(report, services.project.reports / request.dataset.name)
+    write_report(report, services.project.reports / request.dataset.name, draft_of=run_id)
     return result
 
 
 def conclude(night: Night, failure: Exception | None) -> NightResult:
-    """Write the night's final row: from here on its tables count.
+    """Write the night's final row: from here on its tables count, and its report is the night's page.
 
     Raises:
         LockedNight: Another run took the night meanwhile; nothing of this one counts.
     """
     from tasks.overview import refresh_overview
+    from tasks.page_drafts import settle_page
 
     result = result_of(night, failure)
     if failure is not None and not isinstance(failure, SerenoError):
@@ -80,6 +84,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
     )
+    settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)
     return result
 
@@ -99,6 +104,17 @@ def _reason(night: Night, failure: Exception | None) -> str:
         return str(failure)
     where = night.services.project.logs / f"{night.run.id}.jsonl"
     return f"{type(failure).__name__}: {str(failure)[:500]}\nHint: the details are in {where}"
+
+
+def _model(night: Night) -> ModelOutcome:
+    """Which version scored and which one stands, also where the night ended before one could score."""
+    champion = night.model.champion or _champion(night.services, night.dataset.name)
+    return night.model.model_copy(update={"champion": champion, "challenger": night.challenger})
+
+
+def _champion(services: Services, name: str) -> str | None:
+    standing = services.state.champion(name)
+    return standing.version if standing is not None else None
 
 
 def _rows(night: Night) -> RowCounts:
@@ -129,7 +145,9 @@ def _now() -> str:
 
 
 def _standing(night: Night, failure: Exception | None) -> list[str]:
-    """A blocked delivery does not undo what an earlier one of the same night wrote: say so."""
+    """What stays true of the night's rows: of one that is only scored again, and of a delivery that is blocked."""
+    if night.earlier is not None:
+        return [warning for warning in night.earlier.warnings if warning.startswith(OF_THE_ROWS)]
     if not isinstance(failure, BlockedNight):
         return []
     pinned = night.services.state.pins(night.dataset.name, "accepted", [night.request.date])

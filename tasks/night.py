@@ -222,6 +222,9 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         ForbiddenAddress: An input address is not on the allow-list.
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
+    from tasks.page_drafts import recover_page
+
+    recover_page(services, request.dataset, request.date)
     if request.options.only_score:
         accepted_run(services, request)
         if request.options.version is not None:
@@ -264,12 +267,14 @@ def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
     from tasks.conclude import missing_night
     from tasks.overview import refresh_overview
+    from tasks.page_drafts import settle_page
 
     run = services.state.start_run(
         request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
     )
-    result = missing_night(services, request, reason)
+    result = missing_night(services, request, reason, run.id)
     services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
+    settle_page(services, request.dataset.name, request.date)
     refresh_overview(services, request.date)
     return result
 

@@ -122,8 +122,11 @@ def release(services: Services, dataset: Dataset, request: ReleaseRequest) -> Re
             the night is held or was not validated.
         LockedNight: A run holds the night.
     """
+    from tasks.page_drafts import recover_page
+
     if not request.reason.strip():
         raise UsageError("a release needs a reason", hint="say why: --reason '...'")
+    recover_page(services, dataset, request.night)
     services.state.check_free(dataset.name, request.night)
     first = _plan(services, dataset, request)
     if not first.released.rows:
@@ -237,8 +240,11 @@ def _held(
 
 
 def _give_up(services: Services, run: Run, reason: str) -> None:
+    from tasks.page_drafts import settle_page
+
     try:
         services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
+        settle_page(services, run.dataset, run.night)
     except SerenoError:  # the night was lost or the database is away: the lease ends by itself
         return
 
@@ -248,6 +254,7 @@ def _take_in(
 ) -> ReleaseOutcome:
     """Write the night's tables with the released rows in them, the report, and the final row."""
     from tasks.overview import refresh_overview
+    from tasks.page_drafts import settle_page
     from tasks.preprocess import preprocess
     from tasks.release_report import rewrite_report
     from tasks.release_scores import score_released, write_parts
@@ -276,7 +283,7 @@ def _take_in(
         commit("scores", list(scored.parts), scores_schema(dataset))
     named = [row.named() for row in rows]
     result = _result(services, dataset, request, plan, scored)
-    rewrite_report(services, dataset, result, rows, scored)
+    rewrite_report(services, dataset, result, rows, scored, run.id)
     services.state.finish_run(
         run.id,
         "partial" if result.status == "partial" else "done",
@@ -286,6 +293,7 @@ def _take_in(
         sample_version=versions["samples"],
         also=recorded(dataset.name, request.night, run.id, named, reason=request.reason.strip(), actor=request.actor),
     )
+    settle_page(services, dataset.name, request.night)
     refresh_overview(services, request.night)
     alerts = scored.released_alerts if scored is not None else None
     return ReleaseOutcome(len(rows), plan.already, plan.released.refused, alerts, result)

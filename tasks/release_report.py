@@ -21,8 +21,9 @@ def rewrite_report(
     result: NightResult,
     rows: Sequence[QuarantinedRow],
     scored: NightScores | None,
+    run_id: str,
 ) -> None:
-    """Write a night's report again; what a release does not touch stays as it was written.
+    """Write the draft of a night's new report; what a release does not touch stays as it was written.
 
     Args:
         services: The stores.
@@ -30,6 +31,7 @@ def rewrite_report(
         result: The night's result now.
         rows: What was released.
         scored: The night's scores now; None where it was not scored.
+        run_id: The release.
     """
     from tasks.report import write_report
 
@@ -48,7 +50,7 @@ def rewrite_report(
     }
     if scored is not None:
         update |= {"scores": scored.distribution, "alerts": _with_likes(scored.top, earlier.alerts)}
-    write_report(earlier.model_copy(update=update), services.project.reports / dataset.name)
+    write_report(earlier.model_copy(update=update), services.project.reports / dataset.name, draft_of=run_id)
 
 
 def _earlier(services: Services, dataset: Dataset, result: NightResult) -> NightReport:

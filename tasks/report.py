@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import SerenoError, UsageError
+from schemas.failpoints import durable
 from schemas.results import NightReport
 from tasks import report_text
 from tasks.report_mask import masked
-from tasks.report_template import PAGES, environment, replace_file
+from tasks.report_template import PAGES, environment, replace_file, write_file
 from tasks.report_view import Limits, build_page
 
 MOST_BYTES = 1_500_000
@@ -33,7 +34,12 @@ class ReportPaths:
     json: Path
 
 
-def write_report(report: NightReport, folder: Path) -> ReportPaths:
+def draft_paths(folder: Path, night: str, run_id: str) -> ReportPaths:
+    """Return where a run keeps its report until it is over."""
+    return ReportPaths(folder / f".{night}.{run_id}.draft.html", folder / f".{night}.{run_id}.draft.json")
+
+
+def write_report(report: NightReport, folder: Path, *, draft_of: str | None = None) -> ReportPaths:
     """Write ``DATE.html`` and ``DATE.json``, each at once or not at all.
 
     Values of sensitive columns are masked in both.
@@ -41,6 +47,7 @@ def write_report(report: NightReport, folder: Path) -> ReportPaths:
     Args:
         report: The night; most of it may be absent.
         folder: Where this dataset's reports lie; made where missing.
+        draft_of: A run that is not over: its drafts are written, and `tasks.page_drafts` puts them in their place.
 
     Raises:
         UsageError: The night's date is no date, so that it cannot name a file.
@@ -50,12 +57,20 @@ def write_report(report: NightReport, folder: Path) -> ReportPaths:
     if not _is_date(night):
         raise UsageError(f"The report's date {night[:40]!r} is not a date.", hint="Write the date as YYYY-MM-DD.")
     shown = masked(report)
-    paths = ReportPaths(folder / f"{night}.html", folder / f"{night}.json")
+    page = _page(shown).encode("utf-8", "replace")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The page links to the JSON, so that comes first.
-        replace_file(paths.json, _json(shown))
-        replace_file(paths.html, _page(shown).encode("utf-8", "replace"))
+        if draft_of is None:
+            paths = ReportPaths(folder / f"{night}.html", folder / f"{night}.json")
+            # The page links to the JSON, so that comes first.
+            replace_file(paths.json, _json(shown))
+            replace_file(paths.html, page)
+        else:
+            paths = draft_paths(folder, night, draft_of)
+            # The JSON last: a draft that has one is whole.
+            write_file(paths.html, page)
+            with durable("report.draft"):
+                write_file(paths.json, _json(shown))
     except OSError as error:
         raise SerenoError(
             f"{report.result.dataset} {night}: the report cannot be written to {folder}: {error.strerror or error}",
@@ -156,6 +171,7 @@ __all__ = [
     "MOST_BYTES",
     "PAGES",
     "ReportPaths",
+    "draft_paths",
     "night_artifact_markdown",
     "report_html",
     "report_json",

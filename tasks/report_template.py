@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.runtime.holder import Holder
 from schemas.failpoints import durable
 from tasks import report_text
 from tasks.report_advice import note, subject
@@ -54,13 +56,32 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: It cannot be written; what was there stays.
     """
     # Process and thread keep two writers of one file apart.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    writer = str(Holder.this_process()).replace(":", "~")
+    draft = path.with_name(f".{path.name}.{writer}.{threading.get_ident()}.part")
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_file(draft, content)
         with durable("report.page"):
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+        _remove_dead_drafts(path)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file through to the disk.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove_dead_drafts(path: Path) -> None:
+    """Remove what writers of a file left that were killed."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        writer = draft.name.removeprefix(f".{path.name}.").removesuffix(".part").rpartition(".")[0]
+        if Holder.parse(writer.replace("~", ":")).alive() is False:
+            draft.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from infra.cli.invocation import Invocation, show, with_dataset, with_date, with_json
+from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
 
 
@@ -23,8 +24,11 @@ def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bo
     """
     if dataset is None:
         return _overview(invocation, night, as_json)
-    project, _ = invocation.resolved()
-    invocation.dataset(project, dataset)
+    from tasks.page_drafts import recover_page
+
+    with opened(invocation, dataset) as (services, found):
+        recover_page(services, found, night)
+        project = services.project
     page = project.report_file(dataset, night.isoformat())
     if not page.is_file():
         raise UsageError(

@@ -22,6 +22,7 @@ from tasks.conclude import conclude, write_night_report
 from tasks.describe import described
 from tasks.night import Night, NightRequest, window_of
 from tasks.preprocess import Prepared
+from tasks.report import draft_paths
 from tasks.score import score
 from tasks.services import Services
 from tasks.validate import Validated
@@ -89,9 +90,12 @@ def begin(services, tmp_path, make_dataset, make_rows, detector, serial_compute)
     return make
 
 
+def the_draft(night, suffix="json") -> Path:
+    return getattr(draft_paths(night.services.project.reports / "flows", TONIGHT.isoformat(), night.run.id), suffix)
+
+
 def the_page(night) -> NightReport:
-    page = night.services.project.report_file("flows", TONIGHT.isoformat(), "json")
-    return NightReport.model_validate_json(page.read_bytes())
+    return NightReport.model_validate_json(the_draft(night).read_bytes())
 
 
 def write_last_report(night, report):
@@ -172,7 +176,7 @@ def test_a_column_that_became_sensitive_shows_its_values_in_no_change(begin, mak
         NightReport(result=night.request.blank(status="done"), generated_at="", configuration=open_file),
     )
     write_night_report(night, None)
-    text = night.services.project.report_file("flows", TONIGHT.isoformat(), "json").read_text()
+    text = the_draft(night).read_text()
     assert "hidden-" not in text
 
 
@@ -230,7 +234,7 @@ def test_samples_that_are_gone_cost_only_what_needs_them(begin):
 def test_addresses_are_shown_without_what_signs_them(begin):
     night = begin(source={"path": ["https://ana:pass1@host/f-{date}.csv?sig=abc", "in/{date}.csv"]})
     write_night_report(night, None)
-    page = night.services.project.report_file("flows", TONIGHT.isoformat(), "json").read_text()
+    page = the_draft(night).read_text()
     assert "pass1" not in page
     assert "sig=abc" not in page
     assert json.loads(page)["configuration"]["source"]["path"][1] == "in/{date}.csv"

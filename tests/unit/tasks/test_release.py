@@ -23,6 +23,7 @@ from schemas.results import ModelOutcome, NightReport, NightResult
 from schemas.settings import Settings
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.alert import scores_of_night
+from tasks.page_drafts import recover_page
 from tasks.preprocess import preprocess
 from tasks.quarantine_list import Choice, list_quarantine, show_row
 from tasks.release import ReleaseRequest, release
@@ -313,7 +314,7 @@ def test_a_release_that_dies_midway_counts_for_nothing_and_can_be_done_again(
             raise LakeError("gone")
         return version
 
-    def unwritten(*_):
+    def unwritten(*_, **_more):
         raise LakeError("gone")
 
     with monkeypatch.context() as patched:
@@ -326,6 +327,42 @@ def test_a_release_that_dies_midway_counts_for_nothing_and_can_be_done_again(
     assert services.state.releases(dataset.name) == []
     assert services.state.recent()[0].status == "failed"
     assert release(services, dataset, asked(column="sent")).result.rows.accepted == ROWS - 3
+
+
+@pytest.mark.parametrize("killed_at", ["before the final row", "after the final row"])
+def test_the_page_of_a_release_that_is_killed_never_says_more_than_the_state(
+    services, dataset, night, monkeypatch, killed_at
+):
+    night()
+    page = services.project.report_file(dataset.name, NIGHT.isoformat(), "json")
+    before = page.read_bytes()
+
+    class Killed(BaseException):
+        """Nothing is done after it, as after a signal that cannot be caught."""
+
+    finish_run = services.state.finish_run
+
+    def dying(*arguments, **more):
+        if killed_at.startswith("after"):
+            finish_run(*arguments, **more)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.state, "finish_run", dying)
+        patched.setattr("tasks.release._give_up", lambda *_: None)
+        with pytest.raises(Killed):
+            release(services, dataset, asked(column="sent"))
+    assert page.read_bytes() == before
+    for run in services.state.live():
+        services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": "killed"})
+    recover_page(services, dataset, NIGHT)
+    stands = services.state.with_releases(services.state.find_done(dataset.name, NIGHT, "fp"))
+    assert NightReport.model_validate_json(page.read_bytes()).result.rows.model_dump() == stands.result["rows"]
+    assert (page.read_bytes() == before) == killed_at.startswith("before")
+    assert not list(page.parent.glob(".*"))
+    again = release(services, dataset, asked(column="sent"))
+    assert again.result.rows.accepted == ROWS - 3
+    assert NightReport.model_validate_json(page.read_bytes()).result.rows == again.result.rows
 
 
 def test_rows_are_listed_and_shown(services, dataset, night):
