@@ -98,7 +98,7 @@ def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run
     version = services.registry.register(
         dataset.name, trained.bundle, trained.bundle_hash, trained.summary, trained.metrics, {"run_id": run_id}
     )
-    if all(row.bundle_hash != trained.bundle_hash for row in services.state.ledger(dataset.name)):
+    if not services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash):
         services.state.record(
             dataset.name,
             version,

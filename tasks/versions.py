@@ -166,9 +166,7 @@ def rollback_version(registry: Registry, ledger: PromotionStore, name: str, *, r
 def align_alias(registry: Registry, ledger: PromotionStore, name: str) -> None:
     """Let MLflow's alias follow the ledger, which a crash may have left ahead of it."""
     champion = ledger.champion(name)
-    wanted = champion.version if champion is not None else None
-    if wanted is not None or registry.versions(name):
-        registry.set_champion(name, wanted)
+    registry.set_champion(name, champion.version if champion is not None else None)
 
 
 def diff_versions(services: Services, dataset: Dataset, first: str, second: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
+from infra.runtime.lake_pinned import pinned_dataset
 from infra.runtime.lake_rows import NIGHT, check_columns, rows_of_night, stored_schema
 from infra.runtime.lake_scan import empty_table, scan, wanted_schema
-from infra.runtime.lake_tables import commit, missing_table, open_table
+from infra.runtime.lake_tables import commit, missing_table, open_table, require_table
 from infra.runtime.nights import Night, as_night
 from schemas.errors import LakeError
 
@@ -130,17 +131,18 @@ class Lake:
             nights: Those nights only; a mapping pins a version for each (`State.pins` makes one).
             version: The version to read, where `nights` is not a mapping; None is the newest.
             columns: Those columns only, in this order.
-            schema: The columns as today's dataset file has them: each batch is brought to it, a column that an older
-                version lacks is null.
+            schema: The columns as today's dataset file has them; the table's own where none is given. Each batch is
+                brought to it, a column that an older version lacks is null.
             batch_rows: The most rows in a batch.
 
         Raises:
             LakeError: The version or a column is not there, or the store failed.
         """
-        for pinned, days in _by_version(nights, version):
-            opened = self._open(dataset, table, pinned)
-            if opened is not None and days != []:
-                yield from scan(opened, days, wanted_schema(opened, columns, schema), batch_rows)
+        opened = self._open(dataset, table, None if isinstance(nights, Mapping) else version)
+        if opened is None and isinstance(nights, Mapping) and nights:
+            raise missing_table(self.uri(dataset, table))
+        if opened is not None:
+            yield from self._rows(opened, nights, wanted_schema(opened, columns, schema), batch_rows)
 
     def read(
         self,
@@ -156,26 +158,32 @@ class Lake:
 
         A table that does not exist reads as no rows of `schema` (of no columns, where none is given).
         """
-        opened = self._open(dataset, table, None)
-        if opened is None and not (isinstance(nights, Mapping) and nights) and version is None:
+        pinned = isinstance(nights, Mapping)
+        opened = self._open(dataset, table, None if pinned else version)
+        if opened is None and not (pinned and nights):
             return empty_table(schema, columns)
         if opened is None:
             raise missing_table(self.uri(dataset, table))
         wanted = wanted_schema(opened, columns, schema)
-        batches = list(self.batches(dataset, table, nights, version, wanted.names, schema=wanted))
-        return pa.Table.from_batches(batches, schema=wanted)
+        return pa.Table.from_batches(list(self._rows(opened, nights, wanted, BATCH_ROWS)), schema=wanted)
+
+    def _rows(
+        self, opened: DeltaTable, nights: NightsAsked, wanted: pa.Schema, batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        if not isinstance(nights, Mapping):
+            days = None if nights is None else [as_night(night) for night in nights]
+            if days != []:
+                yield from scan(opened.to_pyarrow_dataset(), days, wanted, batch_rows, _place(opened))
+            return
+        for day, version in sorted((as_night(night), pinned) for night, pinned in nights.items()):
+            of_night = pinned_dataset(opened, self._options, day, version)
+            if of_night is None:
+                of_night = require_table(opened.table_uri, self._options, version).to_pyarrow_dataset()
+            yield from scan(of_night, [day], wanted, batch_rows, f"{opened.table_uri} at version {version}")
 
     def _open(self, dataset: str, table: str, version: int | None) -> DeltaTable | None:
         return open_table(self.uri(dataset, table), self._options, version)
 
 
-def _by_version(nights: NightsAsked, version: int | None) -> list[tuple[int | None, list[date] | None]]:
-    """Group the nights asked for by the version to read them at, in the order of the nights."""
-    if nights is None:
-        return [(version, None)]
-    if not isinstance(nights, Mapping):
-        return [(version, [as_night(night) for night in nights])]
-    grouped: dict[int, list[date]] = {}
-    for night, pinned in sorted((as_night(night), pinned) for night, pinned in nights.items()):
-        grouped.setdefault(pinned, []).append(night)
-    return list(grouped.items())
+def _place(opened: DeltaTable) -> str:
+    return f"{opened.table_uri} at version {opened.version()}"

@@ -12,6 +12,7 @@ from infra.runtime.lake_rows import NIGHT, stored_schema
 from schemas.errors import LakeError, listed
 
 if TYPE_CHECKING:
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 
@@ -26,7 +27,7 @@ def wanted_schema(opened: DeltaTable, columns: Sequence[str] | None, schema: pa.
     Raises:
         LakeError: A column that neither has.
     """
-    known = opened.to_pyarrow_dataset().schema if schema is None else stored_schema(schema)
+    known = pa.schema(opened.schema().to_arrow()) if schema is None else stored_schema(schema)
     if columns is None:
         return known.remove_metadata()
     unknown = [name for name in columns if name not in known.names]
@@ -38,15 +39,23 @@ def wanted_schema(opened: DeltaTable, columns: Sequence[str] | None, schema: pa.
     return pa.schema([pa.field(name, known.field(name).type) for name in columns])
 
 
-def scan(opened: DeltaTable, days: list[date] | None, wanted: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def scan(
+    dataset: ds.Dataset, days: list[date] | None, wanted: pa.Schema, batch_rows: int, where: str
+) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some nights (all, where None) as batches of the wanted schema.
+
+    Args:
+        dataset: Files of a table.
+        days: The nights.
+        wanted: A column that the dataset lacks is null.
+        batch_rows: The most rows in a batch.
+        where: The table and its version, for the error.
 
     Raises:
         LakeError: A file is missing or damaged.
     """
     import pyarrow.dataset as ds
 
-    dataset = opened.to_pyarrow_dataset()
     keep = None if days is None else ds.field(NIGHT).isin(pa.array(days, pa.date32()))
     present = [name for name in wanted.names if name in dataset.schema.names]
     try:
@@ -55,7 +64,7 @@ def scan(opened: DeltaTable, days: list[date] | None, wanted: pa.Schema, batch_r
                 yield _brought_to(batch, wanted)
     except (OSError, pa.ArrowException) as error:
         raise LakeError(
-            f"{opened.table_uri} at version {opened.version()} cannot be read: {error}",
+            f"{where} cannot be read: {error}",
             hint="Files of the table are missing or damaged, or a column changed its type; "
             "run the night again with --force.",
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from infra.runtime.lake_protocol import CONFIGURATION, description, migrate, refuse_newer
 from infra.runtime.lake_rows import NIGHT, Rows
 from schemas.errors import LakeError, listed
 from schemas.failpoints import durable
@@ -18,14 +18,6 @@ from schemas.failpoints import durable
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-LAKE_PROTOCOL = 1
-"""Raised when an older release could not read what we write."""
-
-_CONFIGURATION: Mapping[str, str | None] = {
-    # State pins versions for good: the log must not be cleaned up behind its back.
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-}
 _TRIES = 8
 
 
@@ -50,7 +42,19 @@ def open_table(uri: str, options: Mapping[str, str], version: int | None) -> Del
             f"{uri}{at} cannot be opened: {_first_line(error)}",
             hint="Check the lake's address and credentials, and that the lake belongs to this state database.",
         ) from error
-    _refuse_newer(opened, uri)
+    refuse_newer(opened)
+    return opened
+
+
+def require_table(uri: str, options: Mapping[str, str], version: int) -> DeltaTable:
+    """Open a table at a pinned version.
+
+    Raises:
+        LakeError: As for `open_table`, or there is no table.
+    """
+    opened = open_table(uri, options, version)
+    if opened is None:
+        raise missing_table(uri)
     return opened
 
 
@@ -87,6 +91,7 @@ def commit(
 
     for attempt in range(_TRIES):
         table = _open_or_create(uri, options, schema)
+        _migrate(table)
         _add_columns(table, schema)
         stream = rows(pa.schema(table.schema().to_arrow()))
         try:
@@ -136,9 +141,9 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
                     uri,
                     schema,
                     mode="error",
-                    description=json.dumps({"sereno_protocol": LAKE_PROTOCOL}),
+                    description=description(),
                     partition_by=[NIGHT],
-                    configuration=_CONFIGURATION,
+                    configuration=CONFIGURATION,
                     storage_options=dict(options),
                 )
         except Exception as error:  # as above
@@ -147,6 +152,21 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
                 raise LakeError(f"{uri} cannot be created: {_first_line(error)}") from error
             _wait(attempt)
     raise AssertionError
+
+
+def _migrate(table: DeltaTable) -> None:
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(_TRIES):
+        try:
+            migrate(table)
+            return
+        except CommitFailedError:
+            # Another night's run migrates it too.
+            _wait(attempt)
+        except Exception as error:  # as above
+            raise LakeError(f"{table.table_uri} cannot be migrated: {_first_line(error)}") from error
+        table.update_incremental()
 
 
 def _add_columns(table: DeltaTable, schema: pa.Schema) -> None:
@@ -183,19 +203,6 @@ def _refuse_other_types(table: DeltaTable, stored: pa.Schema, schema: pa.Schema)
 
 def _wait(attempt: int) -> None:
     time.sleep(0.05 * (1 + random.random()) * (attempt + 1))  # noqa: S311 -- spreads retries, guards nothing
-
-
-def _refuse_newer(opened: DeltaTable, uri: str) -> None:
-    description = opened.metadata().description
-    try:
-        protocol = int(json.loads(description or "{}").get("sereno_protocol", 1))
-    except (ValueError, AttributeError, TypeError):
-        return
-    if protocol > LAKE_PROTOCOL:
-        raise LakeError(
-            f"{uri} was written with protocol {protocol}; this release knows {LAKE_PROTOCOL}.",
-            hint="Upgrade Sereno on this machine to the release that wrote the lake: pip install --upgrade sereno.",
-        )
 
 
 def _first_line(error: BaseException) -> str:

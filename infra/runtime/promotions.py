@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import promotions
@@ -95,19 +95,23 @@ class PromotionStore:
         with reading(self._engine) as connection:
             return _champion(connection, dataset)
 
-    def ledger(self, dataset: str) -> list[Promotion]:
-        """Return every row of a dataset, oldest first."""
+    def ledger(self, dataset: str, *, bundle_hash: str | None = None) -> list[Promotion]:
+        """Return the rows of a dataset, or of one of its bundles, oldest first."""
         query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.id)
+        if bundle_hash is not None:
+            query = query.where(promotions.c.bundle_hash == bundle_hash)
         with reading(self._engine) as connection:
             return [Promotion(**row) for row in connection.execute(query).mappings()]
 
 
 def _champion(connection: Connection, dataset: str) -> Promotion | None:
-    query = (
-        select(promotions)
-        .where(promotions.c.dataset == dataset, promotions.c.action.in_(CROWNING))
-        .order_by(promotions.c.id.desc())
-        .limit(1)
-    )
+    # The newest of each action: over both at once the database would walk back through every refusal since.
+    newest = [
+        select(func.max(promotions.c.id))
+        .where(promotions.c.dataset == dataset, promotions.c.action == action)
+        .scalar_subquery()
+        for action in CROWNING
+    ]
+    query = select(promotions).where(promotions.c.id.in_(newest)).order_by(promotions.c.id.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else Promotion(**row)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.holder import Holder
@@ -17,6 +17,9 @@ from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import runs
 from schemas.errors import LockedNight, StateError
 from schemas.failpoints import durable
+
+# Spelled out as in the index of live runs: behind a parameter the database would not see that the index fits.
+_IS_RUNNING = runs.c.status == literal_column("'running'")
 
 
 class RunStore:
@@ -148,8 +151,10 @@ class RunStore:
 
     def live(self, dataset: str | None = None) -> list[Run]:
         """Return the rows that say `running`, oldest first; whether the holder still lives is another question."""
-        query = select(runs).where(runs.c.status == "running").order_by(runs.c.seq)
-        return self._runs(query if dataset is None else query.where(runs.c.dataset == dataset))
+        query = select(runs).where(_IS_RUNNING)
+        found = self._runs(query if dataset is None else query.where(runs.c.dataset == dataset))
+        # Sorted here: the database would rather walk all runs in order than sort the few.
+        return sorted(found, key=lambda run: run.seq)
 
     def recent(
         self,
@@ -184,9 +189,7 @@ class RunStore:
             wanted.append(runs.c.night < as_night(before).isoformat())
         if not running:
             wanted.append(runs.c.status != "running")
-        newest = select(func.max(runs.c.seq)).where(*wanted).group_by(runs.c.night)
-        newest = newest.order_by(runs.c.night.desc()).limit(last)
-        return self._runs(select(runs).where(runs.c.seq.in_(newest)).order_by(runs.c.night))
+        return self._runs(_newest_of_nights(wanted, last).order_by(runs.c.night))
 
     def latest_final(self, dataset: str, night: Night, *, kinds: Iterable[Kind] | None = None) -> Run | None:
         """Return the night's newest run that is over, however it ended."""
@@ -255,31 +258,16 @@ class RunStore:
             limit: At most so many nights.
             table: Only runs that wrote this table; the newest such run of each night stands.
         """
-        query = (
-            select(runs)
-            .where(runs.c.dataset == dataset, runs.c.status.in_(COUNTING))
-            .order_by(runs.c.night.desc(), runs.c.seq.desc())
-        )
-        if before is not None:
-            query = query.where(runs.c.night < as_night(before).isoformat())
-        kept: dict[date, Run] = {}
-        for run in self._runs(query):
-            if limit is not None and len(kept) >= limit and run.night not in kept:
-                break
-            if table in run.versions:
-                kept.setdefault(run.night, run)
-        return list(kept.values())
+        return self._history(_counting(dataset, table, before), limit)
 
     def pins(
         self, dataset: str, table: str, nights: Iterable[Night] | None = None, *, before: Night | None = None
     ) -> dict[date, int]:
         """Return the Delta version to read each night of a table at; `Lake.read(nights=...)` takes it."""
-        wanted = None if nights is None else {as_night(night) for night in nights}
-        return {
-            run.night: run.versions[table]
-            for run in self.history(dataset, before, table=table)
-            if wanted is None or run.night in wanted
-        }
+        wanted = _counting(dataset, table, before)
+        if nights is not None:
+            wanted.append(runs.c.night.in_({as_night(night).isoformat() for night in nights}))
+        return {run.night: run.versions[table] for run in self._history(wanted, None)}
 
     def close_stale(self) -> list[Run]:
         """Close every running row whose holder is dead or whose lease ran out, and return them as they were."""
@@ -315,6 +303,9 @@ class RunStore:
             f"at {other.lease_expires_at:%H:%M:%S} UTC.",
         )
 
+    def _history(self, wanted: list[ColumnElement[bool]], limit: int | None) -> list[Run]:
+        return self._runs(_newest_of_nights(wanted, limit).order_by(runs.c.night.desc()))
+
     def _runs(self, query: Select[Any]) -> list[Run]:
         with reading(self._engine) as connection:
             return [as_run(row) for row in connection.execute(query).mappings()]
@@ -337,8 +328,26 @@ def _of_night(dataset: str, night: Night) -> Select[Any]:
     )
 
 
+def _counting(dataset: str, table: str, before: Night | None) -> list[ColumnElement[bool]]:
+    """What holds for the runs that count and wrote a table."""
+    wanted: list[ColumnElement[bool]] = [
+        runs.c.dataset == dataset,
+        runs.c.status.in_(COUNTING),
+        runs.c.versions[table].as_string().is_not(None),
+    ]
+    if before is not None:
+        wanted.append(runs.c.night < as_night(before).isoformat())
+    return wanted
+
+
+def _newest_of_nights(wanted: list[ColumnElement[bool]], limit: int | None) -> Select[Any]:
+    """The newest such run of each of the last nights; the index is walked back from the newest one, up to the limit."""
+    newest = select(func.max(runs.c.seq)).where(*wanted).group_by(runs.c.night)
+    return select(runs).where(runs.c.seq.in_(newest.order_by(runs.c.night.desc()).limit(limit)))
+
+
 def _running(connection: Connection) -> list[Run]:
-    query = select(runs).where(runs.c.status == "running")
+    query = select(runs).where(_IS_RUNNING)
     return [as_run(row) for row in connection.execute(query).mappings()]
 
 

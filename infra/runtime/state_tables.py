@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; numbers of four digits that only grow, so that a newer database can be told."""
 
 
@@ -52,6 +52,7 @@ runs = Table(
     Column("sample_version", Integer),
     Column("accepted_by", JSON),
     Index("runs_by_night", "dataset", "night", "seq"),
+    Index("runs_by_date", "night", "seq"),
     # The lock: one running row a (dataset, night), held by the database itself.
     Index(
         "runs_one_live",
@@ -79,6 +80,8 @@ promotions = Table(
     Column("run_id", String(40)),
     Column("metrics", JSON, nullable=False),
     Index("promotions_by_dataset", "dataset", "id"),
+    Index("promotions_by_action", "dataset", "action", "id"),
+    Index("promotions_by_bundle", "dataset", "bundle_hash", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.runtime import lake_tables
+from infra.runtime import lake_protocol, lake_tables
 from infra.runtime.lake import Lake
 from schemas.errors import LakeError, UsageError
 
@@ -192,9 +192,9 @@ def test_lost_data_file_is_an_error_with_a_hint(lake: Lake) -> None:
 
 def test_table_of_a_newer_release_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(lake_tables, "LAKE_PROTOCOL", lake_tables.LAKE_PROTOCOL + 1)
+        newer.setattr(lake_protocol, "LAKE_PROTOCOL", 3)
         lake.replace_night("flows", "accepted", FIRST, rows([1]), SCHEMA)
-    with pytest.raises(LakeError, match="this release knows 1") as caught:
+    with pytest.raises(LakeError, match="protocol 3; this release knows 2") as caught:
         lake.read("flows", "accepted")
     assert "pgrade" in (caught.value.hint or "")
     with pytest.raises(LakeError):

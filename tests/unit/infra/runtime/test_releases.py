@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from infra.runtime.releases import ReleasedRow, recorded
@@ -67,17 +64,3 @@ def test_a_night_is_free_unless_a_live_run_holds_it(state):
     with pytest.raises(LockedNight):
         state.check_free("d", NIGHT)
     state.check_free("d", "2026-09-21")
-
-
-def test_a_database_of_the_first_revision_gets_the_table(tmp_path):
-    file = tmp_path / "old.db"
-    with State(f"sqlite:///{file}") as state:
-        run = state.start_run("d", NIGHT, "run", "fp")
-        state.finish_run(run.id, "done")
-    with closing(sqlite3.connect(file)) as database:
-        database.execute("DROP TABLE releases")
-        database.execute("UPDATE alembic_version SET version_num = '0001'")
-        database.commit()
-    with State(f"sqlite:///{file}") as state:
-        assert state.releases("d") == []
-        assert state.run(run.id).status == "done"
