@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.runtime.lease import Lease
 from infra.runtime.logs import SecretFilter, run_log, secrets_of
-from infra.runtime.work import work_folder
+from infra.runtime.work import forget_night, resume_folder, work_folder
 from schemas.dataset import Dataset, load_dataset
 from schemas.errors import SerenoError
 from schemas.results import NightResult
@@ -26,14 +26,23 @@ from tasks.night import (
     NightOptions,
     NightRequest,
     look_at,
+    training_fingerprint,
     window_of,
 )
+from tasks.stage_records import StageRecords
 from tasks.training import settle_training, training_window
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.session import Session
     from infra.runtime.compute import Compute
+    from infra.runtime.runs import Run
+    from tasks.services import Services
     from tasks.training import TrainingDecision
+
+RESUMED = ("failed", "blocked")
+"""How a night ends whose finished stages are kept: it will be asked for again."""
 
 logger = logging.getLogger("sereno.night")
 
@@ -117,7 +126,10 @@ def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence
     with _night_held(session, request, due) as work:
         _through(work, stages)
         _through(work, [report])
-        return conclude(work.night, work.failure)
+        result = conclude(work.night, work.failure)
+        if result.status not in RESUMED:
+            forget_night(work.night.services.project, request.dataset.name, request.date)
+        return result
 
 
 def train_only(
@@ -133,13 +145,14 @@ def train_only(
     services, dataset = session.services, _dataset(session, name)
     window = training_window(services, dataset, first, last)
     request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))
-    run = services.state.start_run(name, request.date, "train", "", protocol=PIPELINE_PROTOCOL)
+    due = Due(training_fingerprint(request, services, window), {})
+    run = services.state.start_run(name, request.date, "train", due.fingerprint, protocol=PIPELINE_PROTOCOL)
     with (
         Lease(services.state, run.id) as lease,
         run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
-        work_folder(services.project, name, request.date, run.id) as folder,
+        _folder(services, request, run, due) as (folder, records),
     ):
-        work = AtWork(Night(request, services, run, folder, window=window), session, lease)
+        work = AtWork(Night(request, services, run, folder, window=window, records=records), session, lease)
         try:
             for stage in stages:
                 stage(work)
@@ -149,6 +162,7 @@ def train_only(
             services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
             raise
         services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
+        forget_night(services.project, name, request.date)
     return decision
 
 
@@ -165,15 +179,35 @@ def _night_held(session: Session, request: NightRequest, due: Due) -> Iterator[A
     with (
         Lease(services.state, run.id) as lease,
         run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
-        work_folder(services.project, name, request.date, run.id) as folder,
+        _folder(services, request, run, due) as (folder, records),
     ):
-        night = Night(request, services, run, folder, inputs=due.inputs)
+        night = Night(request, services, run, folder, inputs=due.inputs, records=records)
         try:
             night.window = window_of(request, services)
             yield AtWork(night, session, lease)
         except BaseException:
             _abandon(night)
             raise
+
+
+@contextmanager
+def _folder(
+    services: Services, request: NightRequest, run: Run, due: Due
+) -> Iterator[tuple[Path, StageRecords | None]]:
+    """The folder that the stages work in; one that outlives a stop where another run can go on in it."""
+    name, options = request.dataset.name, request.options
+    if options.only_score or not due.fingerprint:
+        with work_folder(services.project, name, request.date, run.id) as folder:
+            yield folder, None
+        return
+    key = f"{run.kind} {due.fingerprint}{' again' * options.force}"
+    with resume_folder(services.project, name, request.date, key, run.id) as folder:
+        records = StageRecords(folder)
+        try:
+            yield folder, records
+        finally:
+            if folder.exists() and not records.exist():
+                forget_night(services.project, name, request.date)
 
 
 def _abandon(night: Night) -> None:

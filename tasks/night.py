@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
 from datetime import timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tasks.preprocess import Prepared
     from tasks.score import Scored
     from tasks.services import Services
+    from tasks.stage_records import StageRecords
     from tasks.train import TrainingOutcome
     from tasks.validate import Validated
 
@@ -100,6 +102,8 @@ class Night:
         seconds: By stage.
         warnings: For the result.
         versions: Table to the Delta version that this run wrote.
+        acceptance: Who let a blocked night pass.
+        records: What finished stages left; None where a night is not resumed.
     """
 
     request: NightRequest
@@ -122,6 +126,8 @@ class Night:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
+    acceptance: Acceptance | None = None
+    records: StageRecords | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -175,16 +181,29 @@ def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str
         services: The stores; the training window is looked up in the state.
         inputs: Content hash of each input by address.
     """
-    facts = {
+    return _hash_of(
+        request,
+        services,
+        window_of(request, services),
+        inputs=sorted(inputs.values()),
+        train=request.options.trains,
+        version=request.options.version,
+    )
+
+
+def training_fingerprint(request: NightRequest, services: Services, window: Sequence[Run]) -> str:
+    """Hash of everything that decides what a training outside of a night gives (SHA-256, hex)."""
+    return _hash_of(request, services, window)
+
+
+def _hash_of(request: NightRequest, services: Services, window: Sequence[Run], **facts: Any) -> str:
+    common = {
         "protocol": PIPELINE_PROTOCOL,
-        "inputs": sorted(inputs.values()),
         "dataset": request.dataset.resolved(),
         "seed": seed_of(request, services),
-        "train": request.options.trains,
-        "version": request.options.version,
-        "window": [[run.night.isoformat(), run.fingerprint] for run in window_of(request, services)],
+        "window": [[run.night.isoformat(), run.fingerprint] for run in window],
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps({**common, **facts}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from infra.runtime.run_row import COUNTING
 from schemas.errors import BundleError, PromotionRefused, TrainingFailed, UsageError
 from schemas.results import ModelOutcome
 
@@ -88,7 +89,7 @@ def scoring_version(night: Night) -> ChosenVersion:
         first = champion is None
         said = in_words(night.decision, first=first)
         if becomes_champion(night.dataset, night.decision, first=first):
-            if _later_nights_are_done(night):
+            if later_nights_are_done(night):
                 return _chosen(night, night.challenger, reason=f"later nights are done, so the champion stays; {said}")
             return _chosen(night, night.challenger, reason=said, promoted=True)
         if first:
@@ -117,7 +118,7 @@ def record_decision(night: Night, *, promote: bool) -> None:
         action = "promoted" if champion is None or champion.bundle_hash != found else None
     else:
         action = None if night.decision.promote else "refused"
-    said = {(row.version, row.action, row.reason) for row in state.ledger(name)}
+    said = {(row.version, row.action, row.reason) for row in state.ledger(name, bundle_hash=found)}
     if action == "promoted" or (action == "refused" and (night.challenger, "refused", reason) not in said):
         state.record(
             name,
@@ -155,7 +156,20 @@ def _scored_before(night: Night) -> str | None:
     return None
 
 
-def _later_nights_are_done(night: Night) -> bool:
+def champion_before(night: Night) -> str | None:
+    """The champion's version that this night found: not the one that it made itself before it was stopped."""
+    state = night.services.state
+    champion = state.champion(night.dataset.name)
+    if champion is None:
+        return None
+    made_by = state.run(champion.run_id) if champion.run_id is not None else None
+    stopped = made_by is not None and made_by.status not in COUNTING and made_by.status != "running"
+    same = made_by is not None and (made_by.night, made_by.fingerprint) == (night.run.night, night.run.fingerprint)
+    return champion.previous if stopped and same and night.run.fingerprint else champion.version
+
+
+def later_nights_are_done(night: Night) -> bool:
+    """Whether a night after this one was scored: then this one makes no champion any more."""
     newest = night.services.state.history(night.dataset.name, limit=1, table="scores")
     return bool(newest) and newest[0].night > night.request.date
 

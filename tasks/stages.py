@@ -15,6 +15,7 @@ from schemas.errors import BlockedNight, LockedNight, SerenoError
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.night import Acceptance, Night, accepted_run, actor
+from tasks.stage_records import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,35 @@ MIN_WINDOW_ROWS = 200
 """Fewer rows of history than this, and tonight's rows join the training (scores are then marked in-sample)."""
 
 
+def _releases(night: Night) -> dict[str, int]:
+    """A release decides what validation accepts, and is not part of the fingerprint."""
+    return {"releases": len(night.services.state.releases(night.dataset.name, night.request.date))}
+
+
+def _standing(night: Night) -> dict[str, object]:
+    """What decides, beside the fingerprint, who scores: the champion that this night found, and later nights."""
+    from tasks.promotion import champion_before, later_nights_are_done
+
+    return {"champion": champion_before(night), "late": later_nights_are_done(night)}
+
+
+def _let_in(night: Night) -> bool:
+    """Whether nothing blocks this night, or a person took it: now, or before with the same inputs and contract."""
+    blocking = list(night.done("validated").blocking)
+    if not blocking or night.acceptance is not None:
+        return True
+    if night.request.options.accept:
+        night.acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking))
+    else:
+        night.acceptance = Acceptance.given_before(night)
+    if night.acceptance is None:
+        return False
+    night.services.state.note(night.run.id, accepted_by=night.acceptance.as_dict())
+    night.warnings.append(f"accepted by {night.acceptance.who} although: {'; '.join(blocking)}")
+    return True
+
+
+@recorded("ingested")
 def ingest(night: Night, compute: Compute) -> None:
     """Read the night's files into staged parts."""
     from tasks.ingest import ingest as read_files
@@ -41,6 +71,7 @@ def ingest(night: Night, compute: Compute) -> None:
     night.warnings += night.ingested.warnings
 
 
+@recorded("validated", "accepted_files", facts=_releases, holds=_let_in)
 def validate(night: Night, compute: Compute) -> None:
     """Check rows against the contract and the batch against the expectations; write `quarantined` and `accepted`.
 
@@ -63,7 +94,7 @@ def validate(night: Night, compute: Compute) -> None:
     )
     night.warnings += (*night.validated.warnings, *words_of(releases, night.validated.released))
     _write(night, "quarantined", night.validated.quarantined, quarantined_schema())
-    if night.validated.blocking and not _accepted(night):
+    if not _let_in(night):
         raise BlockedNight(
             "\n".join(night.validated.blocking),
             hint="look at the report, then take the night with: "
@@ -73,6 +104,7 @@ def validate(night: Night, compute: Compute) -> None:
     night.accepted_files = tuple(night.validated.accepted)
 
 
+@recorded("prepared")
 def preprocess(night: Night, compute: Compute) -> None:
     """Count the night's columns exactly and keep its bottom-k sample."""
     from tasks.preprocess import preprocess as summarise
@@ -81,6 +113,7 @@ def preprocess(night: Night, compute: Compute) -> None:
     _write(night, "samples", [night.prepared.sample], accepted_schema(night.dataset))
 
 
+@recorded("trained", holds=lambda night: night.trained is not None)
 def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None]) -> None:
     """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then."""
     from tasks.train import TrainingRequest
@@ -105,6 +138,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
         )
 
 
+@recorded("challenger", "decision", facts=_standing, holds=lambda night: night.decision is not None)
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
     from tasks.gate import Tonight, judge
@@ -154,6 +188,7 @@ def _prepare(registry: Registry) -> None:
     Thread(target=prepare, name="mlflow-import", daemon=True).start()
 
 
+@recorded("model", "scored", facts=_standing)
 def score(night: Night, compute: Compute) -> None:
     """Score tonight's accepted rows with the version that the gate, or a person, lets score.
 
@@ -215,21 +250,6 @@ def _write(night: Night, table: str, files: list[Path] | tuple[Path, ...], schem
     night.versions[table] = night.services.lake.replace_night(
         night.dataset.name, table, night.request.date, list(files), schema, run_id=night.run.id
     )
-
-
-def _accepted(night: Night) -> bool:
-    """Whether a person took this night although it is blocked: now, or before with the same inputs and contract."""
-    blocking = list(night.done("validated").blocking)
-    if night.request.options.accept:
-        acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking))
-    else:
-        before = Acceptance.given_before(night)
-        if before is None:
-            return False
-        acceptance = before
-    night.services.state.note(night.run.id, accepted_by=acceptance.as_dict())
-    night.warnings.append(f"accepted by {acceptance.who} although: {'; '.join(blocking)}")
-    return True
 
 
 def _usual_rows(night: Night) -> int | None:

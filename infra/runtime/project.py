@@ -103,6 +103,11 @@ class Project:
         return self.state / "work"
 
     @property
+    def resume(self) -> Path:
+        """What finished stages of unfinished nights left, ``DATASET/NIGHT/RUN``."""
+        return self.state / "resume"
+
+    @property
     def logs(self) -> Path:
         """The log files, one a run."""
         return self.state / "logs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from infra.runtime.project import Project
 from infra.runtime.signals import sigterm_exits
 
 _HOLDER_FILE = ".holder"
+_KEY_FILE = ".key"
+RESUME_DAYS = 7
 
 
 @contextmanager
@@ -31,6 +34,51 @@ def session_folder(project: Project) -> Iterator[Path]:
     """Yield this process' own folder, ``sessions/PID``, for what outlives one night; removed likewise."""
     with _scratch(project, project.work / "sessions" / str(os.getpid())) as folder:
         yield folder
+
+
+@contextmanager
+def resume_folder(project: Project, dataset: str, night: Night, key: str, run_id: str) -> Iterator[Path]:
+    """Yield a run's own folder, ``DATASET/NIGHT/RUN``, with what a stopped run of the same key left.
+
+    The caller holds the night's lease, and calls `forget_night` when the night is done; else the folder stays for
+    `RESUME_DAYS`. It is taken over by its name: a process that lost the night without knowing it finds it gone.
+
+    Args:
+        project: The project.
+        dataset: The dataset.
+        night: The logical date.
+        key: What decides the stages' results.
+        run_id: The run.
+    """
+    folder = project.resume / dataset / as_night(night).isoformat() / run_id
+    project.create_state()
+    for other in sorted(folder.parent.glob("*"), reverse=True):
+        if not folder.exists() and _text(other / _KEY_FILE) == key:
+            other.rename(folder)
+        else:
+            _remove(other, project.resume)
+    remove_old_resumes(project)
+    claim(folder)
+    (folder / _KEY_FILE).write_text(key, encoding="ascii")
+    with sigterm_exits():
+        yield folder
+
+
+def forget_night(project: Project, dataset: str, night: Night) -> None:
+    """Remove what a night's stages left: it is done."""
+    for folder in (project.resume / dataset / as_night(night).isoformat()).glob("*"):
+        _remove(folder, project.resume)
+
+
+def remove_old_resumes(project: Project) -> list[Path]:
+    """Remove what nights that nobody asked for again left, and return the folders."""
+    oldest, removed = time.time() - RESUME_DAYS * 86_400, []
+    for holder in sorted(project.resume.glob(f"*/*/*/{_HOLDER_FILE}")):
+        with suppress(OSError):
+            if holder.stat().st_mtime < oldest and Holder.parse(holder.read_text(encoding="utf-8")).alive() is not True:
+                _remove(holder.parent, project.resume)
+                removed.append(holder.parent)
+    return removed
 
 
 @contextmanager
@@ -66,10 +114,17 @@ def remove_stale_work(project: Project) -> list[Path]:
     return removed
 
 
-def _remove(folder: Path, work: Path) -> None:
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _remove(folder: Path, top: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for parent in folder.parents:
-        if parent == work or work not in parent.parents:
+        if parent == top or top not in parent.parents:
             break
         with suppress(OSError):
             parent.rmdir()
