@@ -88,13 +88,16 @@ def watched_columns(dataset: Dataset) -> dict[str, ColumnType]:
     return {name: kind for name, kind in types.items() if kind in (*NUMBERS, *CATEGORIES)}
 
 
-def drift_of(columns: Mapping[str, ColumnType], tonight: pa.Table, nights: Sequence[pa.Table]) -> Drift:
+def drift_of(
+    columns: Mapping[str, ColumnType], tonight: pa.Table, nights: Sequence[pa.Table], *, counts: bool = True
+) -> Drift:
     """Judge tonight's columns.
 
     Args:
         columns: What to look at, with its type in the contract.
         tonight: Tonight's rows or a sample of them; has the columns.
         nights: The same of each night before, oldest first; a night without rows does not count.
+        counts: Whether tonight's rows are accepted, so that trainings see them; not those of a night that is held.
 
     Returns:
         All columns, worst first; the verdict is `not known` where there are fewer than three nights before, or no rows.
@@ -113,7 +116,7 @@ def drift_of(columns: Mapping[str, ColumnType], tonight: pa.Table, nights: Seque
         found = binned_numbers(values) if kind in NUMBERS else binned_categories(values)
         judged.append((_judged(name, found), _goes_on(found)))
     ranked = sorted(judged, key=lambda item: -item[0][1])
-    verdict, message = _overall([column for (column, _), _ in ranked], [goes_on for _, goes_on in ranked])
+    verdict, message = _overall([column for (column, _), _ in ranked], [goes_on for _, goes_on in ranked], counts)
     shown = tuple(column for (column, _), _ in ranked)
     return Drift(columns=shown, verdict=verdict, message=message, nights=len(window))
 
@@ -228,7 +231,7 @@ def _goes_on(found: Binned) -> bool:
     return near < LEAST_INDEX and near < far / 2
 
 
-def _overall(columns: Sequence[ColumnDrift], goes_on: Sequence[bool]) -> tuple[Verdict, str]:
+def _overall(columns: Sequence[ColumnDrift], goes_on: Sequence[bool], counts: bool) -> tuple[Verdict, str]:
     moved = [column for column in columns if column.verdict != "steady"]
     if not moved:
         return "steady", "No column differs from the nights before by more than nights usually do."
@@ -236,11 +239,13 @@ def _overall(columns: Sequence[ColumnDrift], goes_on: Sequence[bool]) -> tuple[V
     worst = moved[0]
     named = f"{shortened(worst.column, 60)[0]}: {worst.message}"
     counted = f"{len(moved)} of {len(columns)} columns moved" if len(moved) > 1 else "1 column moved"
-    return verdict, f"{counted}. {named}. {_advice(moved, columns, goes_on[: len(moved)])}"
+    lasts = all(goes_on[: len(moved)])
+    said = _advice(moved, columns, lasts) if counts else _advice_of_held(lasts)
+    return verdict, f"{counted}. {named}. {said}"
 
 
-def _advice(moved: Sequence[ColumnDrift], columns: Sequence[ColumnDrift], goes_on: Sequence[bool]) -> str:
-    if all(goes_on):
+def _advice(moved: Sequence[ColumnDrift], columns: Sequence[ColumnDrift], lasts: bool) -> str:
+    if lasts:
         return (
             "The last nights moved the same way: trainings take it in as they leave the window's older nights behind."
         )
@@ -255,6 +260,11 @@ def _advice(moved: Sequence[ColumnDrift], columns: Sequence[ColumnDrift], goes_o
             "If it is meant to stay, the training takes it in from the next night on."
         )
     return "If it is meant to stay, the training takes it in from the next night on; if not, look at the source."
+
+
+def _advice_of_held(lasts: bool) -> str:
+    before = "The last nights moved the same way. " if lasts else ""
+    return f"{before}Nothing was scored and no training sees these rows: look at the source before they are taken."
 
 
 def bounded(rows: pa.Table, most: int = ROWS_A_NIGHT) -> pa.Table:

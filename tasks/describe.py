@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.runtime.logs import SecretFilter, secrets_of
 from schemas.errors import ForbiddenAddress, LockedNight, SerenoError
-from schemas.results import Alert, Change, Drift, NightReport, NightResult
+from schemas.results import Alert, Change, Drift, NightReport, NightResult, Status
 from schemas.tables import accepted_schema
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def described(night: Night, report: NightReport) -> NightReport:
     known = _Known(night)
     update: dict[str, Any] = {}
     update["configuration"] = _tried(night, "the dataset file", dict[str, Any](), lambda: _configuration(night))
-    update["drift"] = _tried(night, "the drift of the columns", None, lambda: _drift(known))
+    update["drift"] = _tried(night, "the drift of the columns", None, lambda: _drift(known, report.result.status))
     update["contamination"] = _tried(night, "the contamination assumed", None, lambda: _contamination(known))
     update["alerts"] = _tried(night, "like normal rows", report.alerts, lambda: _alerts(known, report.alerts))
     report = report.model_copy(update=update)
@@ -153,13 +153,14 @@ class _Known:
         return bounded(pa.concat_tables(rows), TONIGHTS_CANDIDATES)
 
 
-def _drift(known: _Known) -> Drift | None:
+def _drift(known: _Known, status: Status) -> Drift | None:
     from tasks.column_drift import bounded, drift_of, watched_columns
 
     night = known.night
     if night.validated is None and not night.accepted_files:
         return None
-    return drift_of(watched_columns(night.dataset), bounded(known.tonight), list(known.before.values()))
+    counts = status in ("done", "partial")
+    return drift_of(watched_columns(night.dataset), bounded(known.tonight), list(known.before.values()), counts=counts)
 
 
 def _contamination(known: _Known) -> float | None:
@@ -231,7 +232,7 @@ def _changes(night: Night, report: NightReport) -> _Since:
     from tasks.night_changes import changes_between
     from tasks.report_mask import masked
 
-    last = _last_run(night)
+    last = _last_run(night, report)
     if last is None:
         return _Since()
     before = _report_of(night, last)
@@ -241,10 +242,15 @@ def _changes(night: Night, report: NightReport) -> _Since:
     return _Since(last.night.isoformat(), changes_between(*both))
 
 
-def _last_run(night: Night) -> Run | None:
+def _last_run(night: Night, report: NightReport) -> Run | None:
     """The newest run of the last night before this one that ended with numbers of its own."""
-    for days in range(1, LAST_NIGHT_DAYS + 1):
-        runs = night.services.state.recent(night.dataset.name, night=night.request.date - timedelta(days=days))
+    # The timeline has read already which nights there were, so that the state is hardly asked more than once.
+    earliest = (night.request.date - timedelta(days=LAST_NIGHT_DAYS)).isoformat()
+    came = (point["date"] for point in reversed(report.history) if point["status"] != "missing")
+    for day in came:
+        if not earliest <= day < night.request.iso:
+            continue
+        runs = night.services.state.recent(night.dataset.name, night=day)
         ended = [run for run in runs if run.status in COMPARED and run.kind != "train" and run.result]
         if ended:
             return ended[0]
@@ -253,7 +259,10 @@ def _last_run(night: Night) -> Run | None:
 
 def _report_of(night: Night, run: Run) -> NightReport:
     """The last night's report with the numbers that the state has; only those where the page is gone or older."""
+    from tasks.page_drafts import settle_page
+
     result = NightResult.model_validate(run.result)
+    settle_page(night.services, night.dataset.name, run.night)
     page = night.services.project.report_file(night.dataset.name, run.night.isoformat(), "json")
     try:
         return NightReport.model_validate_json(page.read_bytes()).model_copy(update={"result": result})

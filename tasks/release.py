@@ -312,8 +312,7 @@ def _result(
     now = datetime.now(UTC)
     mine = [Release(request.night, "", row.named(), request.reason.strip(), request.actor, now) for row in rows]
     earlier = services.state.releases(dataset.name, request.night)
-    standing = [*earlier, *mine]
-    said = words_of(standing, len(standing))
+    said = words_of([*earlier, *mine])
     newest = NightResult.model_validate(base.newest.result)
     others = [warning for warning in newest.warnings if not warning.startswith("released from the quarantine: ")]
     return newest.model_copy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,21 +71,19 @@ def let_pass(splits: Sequence[PartSplit], released: Sequence[ReleasedRow], datas
     return Passed((*changed, own), len(passed.rows))
 
 
-def words_of(releases: Sequence[Release], passed: int) -> tuple[str, ...]:
-    """Who released how many rows and why, for report and result.
+def words_of(releases: Sequence[Release], passed: int | None = None) -> tuple[str, ...]:
+    """Who released how many rows and why, for report and result; a row that was released again counts once.
 
     Args:
-        releases: Of one night.
-        passed: How many of its rows are among the accepted ones.
+        releases: Of one night, oldest first; of a row's releases the last one is told.
+        passed: How many of these rows are among the accepted ones; None: all of them.
     """
     if not releases:
         return ()
-    groups: dict[tuple[str, str], int] = {}
-    for release in releases:
-        name = (release.actor, release.reason[:SHOWN_REASON])
-        groups[name] = groups.get(name, 0) + 1
+    rows = {(release.row.file, release.row.line, release.row.digest): release for release in releases}
+    groups = Counter((release.actor, release.reason[:SHOWN_REASON]) for release in rows.values())
     said = listed(f"{count:,} by {who}: {reason}" for (who, reason), count in groups.items())
-    gone = len(releases) - passed
+    gone = 0 if passed is None else len(rows) - passed
     more = f"; {gone:,} of them are not in this delivery, or fail something else now" if gone else ""
     return (f"released from the quarantine: {said}{more}",)
 

@@ -196,7 +196,7 @@ def _blocked(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
 
 def _partial(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     alerts = report.result.alerts
-    version = report.result.model.version or report.result.model.champion
+    version = report.result.model.version
     scored = f"Version {version} scored instead" if version else "What could be done was done"
     sentence = f"{scored}: {_alerts(alerts)}. Tonight's training gave no detector, or a part of the data failed."
     steps = (*_look(report), Step("Do the whole night again once the reason is mended.", _run(report, "--force")))
@@ -227,7 +227,8 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     if warned:
         reasons = (*reasons, Reason(f"{count(warned)} expectation{'s' if warned > 1 else ''} failed, see below."))
     if any(check.get("passed") is False for check in report.gate):
-        reasons = (*reasons, Reason("Tonight's new version did not pass the gate, see champion and challenger below."))
+        new = f"new version {shortened(result.model.challenger, 40)[0]}" if result.model.challenger else "new version"
+        reasons = (*reasons, Reason(f"Tonight's {new} did not pass the gate, see champion and challenger below."))
     if report.training is not None and report.training.in_sample:
         reasons = (*reasons, Reason(_IN_SAMPLE))
     tone, word = ("alerts", _alerts(alerts)) if alerts else ("done", "Quiet night")

@@ -245,3 +245,12 @@ def test_rows_are_dealt_by_night():
     days = [date(2026, 9, day) for day in (2, 1, 2)]
     rows = pa.table({"night": pa.array(days, pa.date32()), "x": [1, 2, 3]})
     assert {day.day: part.column("x").to_pylist() for day, part in by_night(rows).items()} == {1: [2], 2: [1, 3]}
+
+
+def test_of_a_night_that_is_held_it_does_not_speak_as_if_it_was_scored_or_trained_on(window):
+    tonight = table(a_night(999) | {"size": np.full(ROWS, 7e9)})
+    taken, held = (drift_of(COLUMNS, tonight, window, counts=counts).message for counts in (True, False))
+    assert "the training takes it in" in taken
+    assert "takes" not in held
+    assert "Nothing was scored and no training sees these rows" in held
+    assert taken.split(".")[0] == held.split(".")[0]

@@ -141,6 +141,33 @@ def test_a_blocked_night_shows_what_moved_and_what_changed(begin):
     assert {change.what: change.tonight for change in page.changes}["status"] == "blocked"
 
 
+def test_a_blocked_night_that_drifted_does_not_say_that_a_training_sees_it(begin, make_rows):
+    rows = make_rows(600, seed=99, start=90_000)
+    at = rows.column_names.index("sent")
+    night = begin(blocked=True, rows=rows.set_column(at, "sent", [[value.as_py() * 30 for value in rows["sent"]]]))
+    write_night_report(night, BlockedNight("r"))
+    assert "no training sees these rows" in the_page(night).drift.message
+
+
+def test_the_last_night_is_found_in_one_look_however_long_ago_it_was(begin, monkeypatch):
+    night = begin()
+    night.request = NightRequest(night.dataset, TONIGHT + timedelta(days=20))
+    asked = []
+    recent = night.services.state.recent
+
+    def counting(*arguments, **more):
+        asked.append(more.get("night"))
+        return recent(*arguments, **more)
+
+    monkeypatch.setattr(night.services.state, "recent", counting)
+    night.services.state.finish_run(night.run.id, "failed")
+    night.run = night.services.state.start_run("flows", night.request.date, "run", "fp")
+    write_night_report(night, None)
+    draft = draft_paths(night.services.project.reports / "flows", night.request.iso, night.run.id).json
+    assert NightReport.model_validate_json(draft.read_bytes()).last_night == "2026-09-14"
+    assert len(asked) <= 2  # tonight's run failed before, so that is looked at as well
+
+
 def test_a_first_night_has_nothing_to_compare_with(begin):
     night = begin(nights=0)
     write_night_report(night, None)
@@ -190,7 +217,7 @@ def test_a_damaged_last_report_costs_only_its_part(begin):
 
 
 def test_a_description_that_fails_is_a_warning_of_the_result_and_no_more(begin, monkeypatch):
-    def fails(*_args):
+    def fails(*_args, **_more):
         raise ValueError("no such bin")
 
     night = begin()
@@ -208,7 +235,7 @@ def test_a_description_that_fails_is_a_warning_of_the_result_and_no_more(begin, 
 
 
 def test_a_mistake_in_the_code_costs_no_night_and_is_not_hidden(begin, monkeypatch, caplog):
-    def fails(*_args):
+    def fails(*_args, **_more):
         raise AttributeError("a mistake")
 
     night = begin()

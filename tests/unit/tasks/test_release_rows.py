@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
 
+from infra.runtime.releases import Release
 from schemas.dataset import Dataset
 from schemas.tables import accepted_schema
 from tasks.release_rows import Failure, QuarantinedRow, rows_of, typed_rows, why_not, without_known_keys
+from tasks.released_before import words_of
 
 COLUMNS = {
     "id": {"type": "integer"},
@@ -121,3 +124,15 @@ def test_records_of_one_line_are_one_row():
     found = rows_of(pa.Table.from_pylist([dict(zip(names, line, strict=True)) for line in lines]))
     assert [(r.line, [f.column for f in r.failures]) for r in found] == [(2, ["x"]), (4, ["c", "x"])]
     assert found[0].named().digest != row().named().digest
+
+
+def released(actor="ana", **changes):
+    named = row(("x", "min", "-1"), x="-1", **changes).named()
+    return Release(date(2026, 9, 20), "run", named, "looked at it", actor, datetime(2026, 9, 21, tzinfo=UTC))
+
+
+def test_a_row_that_was_released_again_counts_once_for_who_did_it_last():
+    releases = [released(), released(line=10), released("ben")]
+    assert words_of(releases) == ("released from the quarantine: 1 by ben: looked at it, 1 by ana: looked at it",)
+    assert words_of(releases, 2) == words_of(releases)
+    assert "; 1 of them" in words_of(releases, 1)[0]

@@ -157,6 +157,22 @@ def test_the_parts_come_in_the_order_in_which_a_person_asks(a_report, read_page)
     assert places == sorted(places)
 
 
+def test_a_refused_challenger_is_named(a_report, a_result, read_page):
+    outcome = a_result().model.model_copy(update={"challenger": "18", "promoted": False})
+    result = a_result().model_copy(update={"model": outcome})
+    gate = ({"name": "scores vary", "passed": False, "observed": "no", "expected": "yes"},)
+    text = read_page(report_html(a_report(gate=gate).model_copy(update={"result": result}))).text
+    assert "version 18 from tonight's training; the gate refused it" in text
+    assert "Tonight's new version 18 did not pass the gate" in text
+
+
+def test_a_champion_that_only_stands_makes_no_part_of_a_blocked_night(a_bare_report, read_page):
+    report = a_bare_report("blocked")
+    model = report.result.model.model_copy(update={"champion": "17", "version": None})
+    stands = report.model_copy(update={"result": report.result.model_copy(update={"model": model})})
+    assert "Champion and challenger" not in read_page(report_html(stands)).text
+
+
 def test_beside_each_alert_stands_a_like_normal_row(a_report, read_page):
     text = read_page(report_html(a_report())).text
     assert "In a like, normal row" in text
