@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.invocation import Invocation, show, with_json
+from infra.cli.invocation import Invocation, say, show, with_json
 from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ def demo(invocation: Invocation, folder: str, seed: int, as_json: bool) -> int:
     proposal = propose_dataset(looked_at, root, name=NAME, key=["flow_id"], time="start_time", budget=BUDGET)
     write_project(root, proposal)
     if not as_json:
-        click.echo(f"A simulated week of network flows lies in {root / 'incoming'}.")
-        click.echo(
-            f"sereno init looked at the first {LOOKED_AT} nights and wrote {root / 'datasets' / f'{NAME}.yaml'}."
-        )
+        say(f"A simulated week of network flows lies in {root / 'incoming'}.")
+        say(f"sereno init looked at the first {LOOKED_AT} nights and wrote {root / 'datasets' / f'{NAME}.yaml'}.")
     inside = Invocation(str(root), invocation.overrides, invocation.verbose)
     nights = many_nights(inside, NAME, first, last, NightOptions(), _say_nothing if as_json else _tell)
     results = [result for result, _ in nights]
@@ -81,11 +79,11 @@ def _say_nothing(_result: NightResult) -> None:
 
 
 def _tell(result: NightResult) -> None:
-    from infra.cli.night_output import one_line
+    from infra.cli.night_output import first_line, one_line
 
-    click.echo(one_line(result))
+    say(one_line(result))
     if result.status in ("blocked", "failed"):
-        click.echo(f"  {result.reason.splitlines()[0]}")
+        say(f"  {first_line(result.reason)}")
 
 
 def _found(invocation: Invocation, week: SimulatedWeek) -> list[KindFound]:
@@ -105,11 +103,11 @@ def _found(invocation: Invocation, week: SimulatedWeek) -> list[KindFound]:
 
 
 def _tell_found(lines: list[KindFound], week: SimulatedWeek, results: list[NightResult]) -> None:
-    click.echo(f"\nPlanted rows found among the first {BUDGET} alerts of their night:")
+    say(f"\nPlanted rows found among the first {BUDGET} alerts of their night:")
     for line in lines:
         where = "inside every column's usual range" if line.inside_range else "outside a column's usual range"
-        click.echo(f"  {line.found:3d} of {line.planted:3d}  {line.kind:<28} {where}")
+        say(f"  {line.found:3d} of {line.planted:3d}  {line.kind:<28} {where}")
     total, hits = sum(line.planted for line in lines), sum(line.found for line in lines)
-    click.echo(f"  {hits:3d} of {total:3d}  in all ({100 * hits / max(total, 1):.0f} %)")
-    click.echo(f"The night of {week.blocked} is blocked on purpose; its rows are held until a person accepts them.")
-    click.echo(f"report: {results[-1].report}")
+    say(f"  {hits:3d} of {total:3d}  in all ({100 * hits / max(total, 1):.0f} %)")
+    say(f"The night of {week.blocked} is blocked on purpose; its rows are held until a person accepts them.")
+    say(f"report: {results[-1].report}")

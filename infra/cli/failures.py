@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from infra.cli.invocation import say
 from schemas.errors import Exit, SerenoError
 
 if TYPE_CHECKING:
@@ -24,23 +26,25 @@ def reported(command: click.Command, arguments: Sequence[str] | None) -> int:  #
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)
         return int(Exit.USAGE)
     except click.Abort:
-        click.echo("Stopped.", err=True)
+        say("Stopped.", err=True)
         return 130
     except SerenoError as error:
-        click.echo(f"Error: {_masked(str(error))}", err=True)
+        say(f"Error: {_masked(str(error))}", err=True)
         return int(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.DONE)
     except OSError as error:
-        click.echo(f"Error: {describe_os_error(error)}", err=True)
+        say(f"Error: {describe_os_error(error)}", err=True)
         _keep_traceback(error)
         return int(Exit.FAILED)
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no user sees a traceback
-        click.echo(f"Error: {type(error).__name__}: {_masked(str(error)[:500])}", err=True)
+        say(f"Error: {type(error).__name__}: {_masked(str(error)[:500])}", err=True)
         _keep_traceback(error)
         return int(Exit.FAILED)
     return int(outcome) if isinstance(outcome, int) else int(Exit.DONE)
@@ -59,11 +63,7 @@ def describe_os_error(error: OSError) -> str:
 
 
 def _keep_traceback(error: BaseException) -> None:
-    import click
-
     descriptor, path = tempfile.mkstemp(prefix="sereno-", suffix=".log")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
         out.write(_masked("".join(traceback.format_exception(error))))
-    click.echo(
-        f"Hint: the details are in {path}; this is a defect of Sereno's if the words above do not help", err=True
-    )
+    say(f"Hint: the details are in {path}; this is a defect of Sereno's if the words above do not help", err=True)

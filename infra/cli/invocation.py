@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from schemas.errors import UsageError
+from schemas.spelling import spelled_out, spelled_out_json
 
 if TYPE_CHECKING:
     from infra.runtime.project import Project
@@ -128,7 +129,12 @@ def show(values: Any) -> None:
     """Print JSON on stdout."""
     import json
 
-    click.echo(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+    click.echo(spelled_out_json(json.dumps(values, indent=2, ensure_ascii=False, default=str)))
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print text on stdout, or on stderr; what values have in them of control characters is spelled out."""
+    click.echo(spelled_out(str(text)), err=err)
 
 
 def on_terminal() -> bool:

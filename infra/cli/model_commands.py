@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from infra.cli.invocation import Invocation, show, with_dataset, with_json
+from infra.cli.invocation import Invocation, say, show, with_dataset, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit
 
@@ -28,9 +28,9 @@ def list_(invocation: Invocation, dataset: str, as_json: bool) -> int:
     if as_json:
         show([row.as_dict() for row in rows])
     for row in () if as_json else rows:
-        click.echo(row.line())
+        say(row.line())
     if not rows and not as_json:
-        click.echo(f"{dataset} has no versions yet; train one: sereno train {dataset}")
+        say(f"{dataset} has no versions yet; train one: sereno train {dataset}")
     return Exit.DONE
 
 
@@ -48,7 +48,7 @@ def show_(invocation: Invocation, dataset: str, version: str, as_json: bool) -> 
         show(facts)
         return Exit.DONE
     for name, value in facts.items():
-        click.echo(f"{name}: {value}")
+        say(f"{name}: {value}")
     return Exit.DONE
 
 
@@ -66,7 +66,7 @@ def promote(invocation: Invocation, dataset: str, version: str, force: bool, rea
         promote_version(
             services.registry, services.state, found.name, version, reason=reason, actor=actor(), force=force
         )
-    click.echo(f"{dataset}: version {version} is champion")
+    say(f"{dataset}: version {version} is champion")
     return Exit.DONE
 
 
@@ -80,7 +80,7 @@ def rollback(invocation: Invocation, dataset: str, reason: str) -> int:
 
     with opened(invocation, dataset) as (services, found):
         version = rollback_version(services.registry, services.state, found.name, reason=reason, actor=actor())
-    click.echo(f"{dataset}: version {version} is champion again")
+    say(f"{dataset}: version {version} is champion again")
     return Exit.DONE
 
 
@@ -101,5 +101,5 @@ def diff(invocation: Invocation, dataset: str, first: str, second: str, as_json:
         show(difference)
         return Exit.DONE
     for line in difference_lines(difference):
-        click.echo(visible(line))
+        say(visible(line))
     return Exit.DONE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.invocation import DATE, Invocation, show, with_dataset, with_date, with_json
+from infra.cli.invocation import DATE, Invocation, say, show, with_dataset, with_date, with_json
 
 if TYPE_CHECKING:
     from schemas.results import NightResult
@@ -79,7 +79,7 @@ def backfill(
 
     def told(result: NightResult) -> None:
         if not as_json:
-            click.echo(one_line(result))
+            say(one_line(result))
 
     options = NightOptions(train=not no_train, seed=seed, force=force)
     nights = many_nights(invocation, dataset, first, last, options, told)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import click
-
-from infra.cli.invocation import show
+from infra.cli.invocation import say, show
 from schemas.errors import Exit
 
 if TYPE_CHECKING:
@@ -55,13 +53,13 @@ def print_result(result: NightResult, as_json: bool, fields: tuple[str, ...] | N
         show({name: values[name] for name in fields} if fields else values)
         return
     for line in _lines(result):
-        click.echo(line)
+        say(line)
 
 
 def _lines(result: NightResult) -> list[str]:
     lines = [one_line(result)]
     if result.reason and result.status != "skipped":
-        lines += [f"  {line}" for line in result.reason.splitlines()]
+        lines += [f"  {line}" for line in result.reason.split("\n")]
     lines += [f"  warning: {warning}" for warning in result.warnings]
     if result.failures:
         failed = ", ".join(f"{column} {count:,}" for column, count in result.failures.items())
@@ -84,8 +82,13 @@ def one_line(result: NightResult) -> str:
     status = "already done" if result.status == "skipped" else result.status
     seconds = sum(result.seconds.values())
     took = f"  {seconds:.1f} s" if seconds and result.status != "skipped" else ""
-    why = f"  {result.reason.splitlines()[0]}" if result.status in ("missing", "failed") and result.reason else ""
+    why = f"  {first_line(result.reason)}" if result.status in ("missing", "failed") and result.reason else ""
     return f"{result.dataset} {result.date}: {status}  {', '.join(parts)}{took}{why}"
+
+
+def first_line(text: str) -> str:
+    """What stands before the first line end; other characters that end a line somewhere are part of a value."""
+    return text.partition("\n")[0]
 
 
 def print_training(decision: TrainingDecision, as_json: bool) -> Exit:
@@ -93,9 +96,9 @@ def print_training(decision: TrainingDecision, as_json: bool) -> Exit:
     if as_json:
         show(decision.model_dump(mode="json"))
     else:
-        click.echo(
+        say(
             f"{decision.dataset}: version {decision.version}, {decision.rows:,} rows of {len(decision.nights)} nights, "
             f"{decision.epochs} epochs, {decision.seconds:.1f} s"
         )
-        click.echo(f"  {'champion' if decision.promoted else 'not promoted'}: {decision.reason}")
+        say(f"  {'champion' if decision.promoted else 'not promoted'}: {decision.reason}")
     return Exit.DONE

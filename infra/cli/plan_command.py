@@ -6,7 +6,7 @@ from datetime import date as Date
 
 import click
 
-from infra.cli.invocation import Invocation, show, with_dataset, with_date, with_json
+from infra.cli.invocation import Invocation, say, show, with_dataset, with_date, with_json
 from schemas.errors import Exit
 
 
@@ -25,5 +25,5 @@ def plan(invocation: Invocation, dataset: str, night: Date, no_train: bool, as_j
     if as_json:
         show(planned.model_dump(mode="json"))
     for line in () if as_json else planned.lines():
-        click.echo(line)
+        say(line)
     return Exit.DONE if planned.files else Exit.NO_INPUT

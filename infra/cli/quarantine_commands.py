@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.cli.invocation import DATE, Invocation, show, with_dataset, with_date, with_json
+from infra.cli.invocation import DATE, Invocation, say, show, with_dataset, with_date, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
 
@@ -173,33 +173,31 @@ def _print_list(name: str, listed: Listed, released: tuple[Release, ...]) -> Non
     from tasks.report_text import visible
 
     for day, column, rule, rows in listed.counts:
-        click.echo(f"{day}  {rows:>9,}  {visible(column)}  {visible(rule)}")
+        say(f"{day}  {rows:>9,}  {visible(column)}  {visible(rule)}")
     if listed.rows:
-        click.echo("")
+        say("")
     for day, row in listed.rows:
         failed = "; ".join(f"{f.column} {f.rule}: {f.value!r}" for f in row.failures)
-        click.echo(visible(f"{day}  {row.file}:{row.line}  {row.key or '-'}  {failed}"))
+        say(visible(f"{day}  {row.file}:{row.line}  {row.key or '-'}  {failed}"))
     if listed.total > len(listed.rows):
-        click.echo(
-            f"... {listed.total - len(listed.rows):,} more rows; see more with --limit, or fewer with --rule, --column"
-        )
+        say(f"... {listed.total - len(listed.rows):,} more rows; see more with --limit, or fewer with --rule, --column")
     if not listed.total:
-        click.echo(f"{name}: no quarantined rows")
+        say(f"{name}: no quarantined rows")
     for past in released[-MOST_SHOWN:]:
         who = f"{past.at:%Y-%m-%d %H:%M} UTC by {past.actor}: {past.reason}"
-        click.echo(visible(f"{past.night}  {past.row.file}:{past.row.line}  {past.row.key or '-'}  released {who}"))
+        say(visible(f"{past.night}  {past.row.file}:{past.row.line}  {past.row.key or '-'}  released {who}"))
     if len(released) > MOST_SHOWN:
-        click.echo(f"... {len(released) - MOST_SHOWN:,} earlier releases; see them with --json")
+        say(f"... {len(released) - MOST_SHOWN:,} earlier releases; see them with --json")
 
 
 def _print_row(night: Date, row: QuarantinedRow, refused: str | None) -> None:
     from tasks.report_text import visible
 
-    click.echo(visible(f"{night}  {row.file}, line {row.line}, key {row.key or '-'}"))
+    say(visible(f"{night}  {row.file}, line {row.line}, key {row.key or '-'}"))
     for failure in row.failures:
-        click.echo(visible(f"  {failure.column}  {failure.rule}: {failure.value!r}"))
-    click.echo(f"  row: {visible(row.raw)}")
-    click.echo(f"  it can be released: {'yes' if refused is None else visible(f'no, {refused}')}")
+        say(visible(f"  {failure.column}  {failure.rule}: {failure.value!r}"))
+    say(f"  row: {visible(row.raw)}")
+    say(f"  it can be released: {'yes' if refused is None else visible(f'no, {refused}')}")
 
 
 def _print_outcome(name: str, night: Date, outcome: ReleaseOutcome) -> None:
@@ -207,14 +205,14 @@ def _print_outcome(name: str, night: Date, outcome: ReleaseOutcome) -> None:
 
     if outcome.released:
         scored = f", {outcome.alerts:,} of them alerts" if outcome.alerts is not None else ""
-        click.echo(f"{name} {night}: released {_rows(outcome.released)}{scored}")
+        say(f"{name} {night}: released {_rows(outcome.released)}{scored}")
         rows = outcome.result.rows
-        click.echo(f"  {rows.read:,} read, {rows.accepted:,} accepted, {rows.quarantined:,} quarantined")
+        say(f"  {rows.read:,} read, {rows.accepted:,} accepted, {rows.quarantined:,} quarantined")
     if outcome.already:
-        click.echo(f"{name} {night}: {_rows(outcome.already)} released before")
+        say(f"{name} {night}: {_rows(outcome.already)} released before")
     for row, why in outcome.refused[:MOST_SHOWN]:
-        click.echo(visible(f"  stays: {row.file}:{row.line}  {why}"))
+        say(visible(f"  stays: {row.file}:{row.line}  {why}"))
     if len(outcome.refused) > MOST_SHOWN:
-        click.echo(f"  ... and {len(outcome.refused) - MOST_SHOWN:,} more rows stay; see them with --json")
+        say(f"  ... and {len(outcome.refused) - MOST_SHOWN:,} more rows stay; see them with --json")
     if outcome.result.report:
-        click.echo(f"report: {outcome.result.report}")
+        say(f"report: {outcome.result.report}")

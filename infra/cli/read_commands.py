@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from infra.cli.invocation import Invocation, show, with_dataset, with_date, with_json
+from infra.cli.invocation import Invocation, say, show, with_dataset, with_date, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
+from schemas.spelling import spelled_out_json
 
 
 @click.command()
@@ -35,9 +36,11 @@ def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bo
             f"{dataset} {night}: there is no report", hint=f"do the night first: sereno run {dataset} --date {night}"
         )
     if as_json:
-        click.echo(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
+        click.echo(
+            spelled_out_json(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
+        )
     else:
-        click.echo(f"report: {page}")
+        say(f"report: {page}")
     return Exit.DONE
 
 
@@ -52,7 +55,7 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
         if as_json:
             show({**overview_json(overview_of(services, night)), "report": str(page)})
         else:
-            click.echo(f"overview: {page}")
+            say(f"overview: {page}")
     return Exit.DONE
 
 
@@ -76,9 +79,9 @@ def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool
         show(nights)
         return Exit.DONE
     for night in nights:
-        click.echo("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
+        say("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
     if not nights:
-        click.echo(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
+        say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
     return Exit.DONE
 
 
@@ -107,5 +110,5 @@ def scores(invocation: Invocation, dataset: str, night: Date, target: str) -> in
     with open_services(project, resolved.settings) as services:
         table = scores_of_night(services, found, night)
     export_scores(found, table, Path(target))
-    click.echo(f"wrote {len(table):,} rows to {target}")
+    say(f"wrote {len(table):,} rows to {target}")
     return Exit.DONE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.invocation import Invocation, show, with_dataset, with_json
+from infra.cli.invocation import Invocation, say, show, with_dataset, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit
 
@@ -57,23 +57,23 @@ def recalibrate(
 def _print(outcome: Recalibration, *, dry_run: bool) -> None:
     before, after = outcome.before, outcome.after
     if dry_run:
-        click.echo(f"{outcome.dataset}: version {outcome.source} would become another version (dry run)")
+        say(f"{outcome.dataset}: version {outcome.source} would become another version (dry run)")
     elif outcome.changed:
-        click.echo(f"{outcome.dataset}: version {outcome.version} is champion: version {outcome.source} recalibrated")
+        say(f"{outcome.dataset}: version {outcome.version} is champion: version {outcome.source} recalibrated")
     else:
-        click.echo(f"{outcome.dataset}: version {outcome.version} is champion already, with this threshold")
-    click.echo(f"  threshold {before.threshold:.4f} -> {after.threshold:.4f}")
-    click.echo(
+        say(f"{outcome.dataset}: version {outcome.version} is champion already, with this threshold")
+    say(f"  threshold {before.threshold:.4f} -> {after.threshold:.4f}")
+    say(
         f"  about {after.budget:.1f} alerts among {after.rows:,.0f} rows of a usual night ({after.share:.3%}), "
         f"before {before.budget:.1f} among {before.rows:,.0f}"
     )
-    click.echo(
+    say(
         f"  of the last {outcome.nights_seen} scored nights {len(outcome.nights)} have scores of this detector:"
         if outcome.nights
         else f"  none of the last {outcome.nights_seen} scored nights has scores of this detector"
     )
     for night in outcome.nights:
         marked = "  (its own rows trained it)" if night.in_sample else ""
-        click.echo(f"    {night.date}  {night.rows:,} rows  {night.before:,} alerts -> {night.after:,}{marked}")
+        say(f"    {night.date}  {night.rows:,} rows  {night.before:,} alerts -> {night.after:,}{marked}")
     for note in outcome.notes:
-        click.echo(f"  note: {note}")
+        say(f"  note: {note}")

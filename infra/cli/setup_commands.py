@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.invocation import Invocation, on_terminal, show, with_json
+from infra.cli.invocation import Invocation, on_terminal, say, show, with_json
 from schemas.errors import Exit
 
 if TYPE_CHECKING:
@@ -76,15 +76,15 @@ def _may_overwrite(root: Path, name: str) -> bool:
 def _tell_proposal(proposal: Proposal, root: Path, written: tuple[Path, ...]) -> None:
     dataset = proposal.dataset
     left_out = sum(column.left_out is not None for column in dataset.columns.values())
-    click.echo(f"{dataset.name}: {len(dataset.columns)} columns, {len(dataset.features)} features, {left_out} left out")
+    say(f"{dataset.name}: {len(dataset.columns)} columns, {len(dataset.features)} features, {left_out} left out")
     for note in proposal.notes:
-        click.echo(f"  {note}")
+        say(f"  {note}")
     for path in written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")
     first, last = proposal.nights or ("DATE", "DATE")
-    click.echo(f"next: sereno --project {root} plan {dataset.name} --date {last}")
+    say(f"next: sereno --project {root} plan {dataset.name} --date {last}")
     if first != last:
-        click.echo(f"then: sereno --project {root} backfill {dataset.name} --from {first} --to {last}")
+        say(f"then: sereno --project {root} backfill {dataset.name} --from {first} --to {last}")
 
 
 @click.command()
@@ -99,9 +99,9 @@ def doctor(invocation: Invocation, as_json: bool) -> int:
         show([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            click.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.found}")
+            say(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.found}")
             if finding.hint and not finding.ok:
-                click.echo(f"      Hint: {finding.hint}")
+                say(f"      Hint: {finding.hint}")
     return Exit.DONE if all(finding.ok for finding in findings) else Exit.FAILED
 
 
@@ -124,7 +124,7 @@ def config_show(invocation: Invocation, resolved: bool, as_json: bool) -> int:
         show(rows)
         return Exit.DONE
     for row in rows:
-        click.echo(f"{row['name']} = {row['value']}" + (f"    ({row['origin']})" if resolved else ""))
+        say(f"{row['name']} = {row['value']}" + (f"    ({row['origin']})" if resolved else ""))
     if not rows:
-        click.echo("Every setting has its default; see them with: sereno config show --resolved")
+        say("Every setting has its default; see them with: sereno config show --resolved")
     return Exit.DONE

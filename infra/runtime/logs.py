@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel, SecretStr
 
+from schemas.spelling import spelled_out
+
 MASK = "***"
 _QUIET_LOGGERS = ("alembic", "botocore", "distributed", "fsspec", "great_expectations", "httpx", "matplotlib", "mlflow")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -97,7 +99,7 @@ class Words(logging.Formatter):
         """Return the line."""
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         text = f"{datetime.fromtimestamp(record.created).astimezone():%H:%M:%S} {level}{record.getMessage()}"
-        return f"{text}\n{record.exc_text}" if record.exc_text else text
+        return spelled_out(f"{text}\n{record.exc_text}" if record.exc_text else text)
 
 
 def set_up_logging(

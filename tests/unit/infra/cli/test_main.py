@@ -7,7 +7,9 @@ import pytest
 
 from infra.cli.failures import reported
 from infra.cli.main import COMMANDS, SUMMARIES, cli
+from infra.cli.night_output import print_result
 from schemas.errors import EXIT_MEANING, Exit, LockedNight
+from schemas.results import ModelOutcome, NightResult
 
 HEAVY = ("tensorflow", "prefect", "mlflow", "dask", "pandas", "numpy", "great_expectations", "pandera", "pyarrow")
 
@@ -86,6 +88,64 @@ def test_whatever_is_raised_ends_in_words_and_an_exit_code(capsys, error, code, 
     err = capsys.readouterr().err
     assert words in err
     assert "Traceback" not in err
+
+
+HOSTILE = "a\x1b[2Jb\x9bm\x07\r\u202e\udcff\tc"
+SPELLED = r"a\x1b[2Jb\x9bm\x07\r\u202e\udcff" + "\tc"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LockedNight(HOSTILE, hint=HOSTILE),
+        PermissionError(13, "Permission denied", HOSTILE),
+        ZeroDivisionError(HOSTILE),
+        click.UsageError(HOSTILE),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_nothing_in_the_words_of_an_error_acts_on_a_terminal(capfd, error):
+    @click.command()
+    def broken():
+        raise error
+
+    reported(broken, [])
+    err = capfd.readouterr().err
+    # click takes whole sequences out where it does not write to a terminal.
+    assert SPELLED in err or SPELLED.replace(r"\x1b[2J", "") in err
+    assert {char for char in err if not char.isprintable()} <= {"\n", "\t"}
+    assert len(err.splitlines()) > 1
+
+
+def test_nothing_in_a_nights_words_acts_on_a_terminal(capfd):
+    result = NightResult(
+        dataset="flows",
+        date="2026-03-06",
+        status="failed",
+        reason=f"first {HOSTILE}\nsecond",
+        warnings=(HOSTILE,),
+        failures={HOSTILE: 3},
+        model=ModelOutcome(reason=HOSTILE),
+    )
+    print_result(result, as_json=False)
+    out = capfd.readouterr().out
+    assert out.count(SPELLED) == 5
+    assert "\n  second\n" in out
+    print_result(result, as_json=True)
+    out = capfd.readouterr().out
+    assert NightResult.model_validate_json(out.replace(r"\udcff", "")).warnings == (HOSTILE.replace("\udcff", ""),)
+    assert not {"\x1b", "\x9b", "\x07"} & set(out)
+
+
+def test_every_command_prints_its_text_where_it_is_spelled_out():
+    files = (Path(__file__).parents[4] / "infra" / "cli").glob("*.py")
+    unspelled = [
+        f"{path.name}: {line.strip()}"
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "echo(" in line and "spelled_out" not in line
+    ]
+    assert unspelled == []
 
 
 def test_settings_show_where_they_came_from_and_no_secret(capsys, tmp_path: Path, monkeypatch):
