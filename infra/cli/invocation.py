@@ -129,7 +129,12 @@ def show(values: Any) -> None:
     """Print JSON on stdout."""
     import json
 
-    click.echo(spelled_out_json(json.dumps(values, indent=2, ensure_ascii=False, default=str)))
+    show_json(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+
+
+def show_json(text: str) -> None:
+    """Print what is JSON already."""
+    click.echo(spelled_out_json(text))
 
 
 def say(text: object = "", *, err: bool = False) -> None:

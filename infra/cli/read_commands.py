@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from infra.cli.invocation import Invocation, say, show, with_dataset, with_date, with_json
+from infra.cli.invocation import Invocation, say, show, show_json, with_dataset, with_date, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
-from schemas.spelling import spelled_out_json
 
 
 @click.command()
@@ -36,9 +35,7 @@ def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bo
             f"{dataset} {night}: there is no report", hint=f"do the night first: sereno run {dataset} --date {night}"
         )
     if as_json:
-        click.echo(
-            spelled_out_json(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
-        )
+        show_json(project.report_file(dataset, night.isoformat(), "json").read_text(encoding="utf-8"))
     else:
         say(f"report: {page}")
     return Exit.DONE
