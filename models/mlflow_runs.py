@@ -55,7 +55,7 @@ def close_leftovers(client: MlflowClient, experiment: str, tag: str, value: str)
 
 def runs_of(client: MlflowClient, name: str) -> dict[str, Run]:
     """Return all runs of a dataset by their id, also those of a place that the project folder was moved from."""
-    experiments = [e.experiment_id for e in _experiments(client) if e.name.split("@")[0] == name]
+    experiments = experiments_of(client, name)
     runs: dict[str, Run] = {}
     token = None
     while experiments:
@@ -65,6 +65,11 @@ def runs_of(client: MlflowClient, name: str) -> dict[str, Run]:
         if not token:
             break
     return runs
+
+
+def experiments_of(client: MlflowClient, name: str) -> list[str]:
+    """The ids of a dataset's experiments, also those of a place that the project folder was moved from."""
+    return [str(e.experiment_id) for e in _experiments(client) if e.name.split("@")[0] == name]
 
 
 def _experiments(client: MlflowClient) -> Iterator[Any]:

@@ -53,7 +53,7 @@ def connect(uri: str, artifacts: Path) -> MlflowClient:
 
         for name in ("mlflow", "alembic"):  # after the import, which sets them to INFO
             logging.getLogger(name).setLevel(logging.ERROR)
-        if (file := _sqlite_file(uri)) is not None:
+        if (file := sqlite_file(uri)) is not None:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_server(uri):
             artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,6 +83,9 @@ def ensure_registered(client: MlflowClient, name: str) -> None:
     """Make the registered model; nothing where it is there."""
     from mlflow.exceptions import MlflowException
 
+    # Looked for first: to refuse to make it twice, MLflow would read every version that it has.
+    if client.search_registered_models(f"name = '{name}'", max_results=1):
+        return
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -120,6 +123,7 @@ def _create_experiment(client: MlflowClient, label: str, place: str | None) -> s
         return str(found.experiment_id)
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for another one."""
     scheme, _, path = uri.partition(":///")
     return Path(path) if scheme.startswith("sqlite") and path else None

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.mlflow_model import bundle_folder, settings_of, write_model_folder
+from models.mlflow_repair import end_stopped
 from models.mlflow_runs import close_leftovers, log_training, runs_of
-from models.mlflow_store import connect, ensure_registered, experiment_of, file_path, first_line, told
+from models.mlflow_store import connect, ensure_registered, experiment_of, file_path, first_line, sqlite_file, told
 from schemas.errors import BundleError, SerenoError, UsageError
 from schemas.failpoints import durable
 
@@ -170,8 +171,8 @@ class Registry:
             BundleError: Its files are not there any more.
         """
         item = self._model_version(name, version)
-        with told("find a bundle"):
-            source = str(self._connected().get_model_version_download_uri(name, version))
+        # Not asked for as a download: MLflow would read every version of the detector first.
+        source = str(item.source)
         local = self._local(source, item)
         if local is None:
             with told("download a bundle"):
@@ -211,6 +212,23 @@ class Registry:
             found = self._connected().search_registered_models(f"name = '{_checked(name)}'")
             version = dict(found[0].aliases).get(CHAMPION) if found else None
         return None if version is None else str(version)
+
+    @property
+    def store_file(self) -> Path | None:
+        """The file of the store, None where a server or another database keeps it."""
+        return sqlite_file(self._uri)
+
+    def end_stopped(self, name: str, is_stopped: Callable[[str], bool]) -> int:
+        """End the MLflow runs that stopped runs of ours left open, and return how many.
+
+        Args:
+            name: The dataset.
+            is_stopped: Whether one of our runs, by its id, is at work no more.
+        """
+        with told("end what stopped runs left"):
+            return end_stopped(
+                self._connected(), name, is_stopped, lambda bundle_hash: self.find(name, bundle_hash) is not None
+            )
 
     def _connected(self) -> MlflowClient:
         with self._lock:

@@ -29,6 +29,7 @@ from tasks.quarantine import counted
 from tasks.quarantine_list import Choice, records_of, releases_like
 from tasks.release_rows import QuarantinedRow, Released, rows_of, typed_rows, without_known_keys
 from tasks.released_before import without_rows, words_of
+from tasks.repair import put_right
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,6 +128,7 @@ def release(services: Services, dataset: Dataset, request: ReleaseRequest) -> Re
     if not request.reason.strip():
         raise UsageError("a release needs a reason", hint="say why: --reason '...'")
     recover_page(services, dataset, request.night)
+    put_right(services)
     services.state.check_free(dataset.name, request.night)
     first = _plan(services, dataset, request)
     if not first.released.rows:

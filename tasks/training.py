@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date as Date
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from infra.runtime.runs import Run
+    from models.registry import VersionInfo
     from schemas.dataset import Dataset
     from tasks.night import Night
     from tasks.services import Services
@@ -99,14 +100,32 @@ def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run
         dataset.name, trained.bundle, trained.bundle_hash, trained.summary, trained.metrics, {"run_id": run_id}
     )
     if not services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash):
-        services.state.record(
-            dataset.name,
-            version,
-            trained.bundle_hash,
-            "registered",
-            reason=f"trained on {rows_of(trained.summary):,} rows",
-            actor=f"run {run_id}",
-            run_id=run_id,
-            metrics=trained.metrics,
-        )
+        _note(services, dataset.name, version, trained.bundle_hash, rows_of(trained.summary), run_id, trained.metrics)
     return version
+
+
+def note_registered(services: Services, name: str, found: VersionInfo) -> None:
+    """Tell the ledger of a version that a run registered, but had no time to tell of, as that run would have."""
+    rows = sum(int(found.metrics.get(part, 0)) for part in ("rows_fit", "rows_stop", "rows_calibrate"))
+    _note(services, name, found.version, found.bundle_hash, rows, found.tags.get("run_id", ""), found.metrics)
+
+
+def _note(
+    services: Services,
+    name: str,
+    version: str,
+    bundle_hash: str,
+    rows: int,
+    run_id: str,
+    metrics: Mapping[str, float],
+) -> None:
+    services.state.record(
+        name,
+        version,
+        bundle_hash,
+        "registered",
+        reason=f"trained on {rows:,} rows",
+        actor=f"run {run_id}",
+        run_id=run_id,
+        metrics=metrics,
+    )

@@ -150,4 +150,7 @@ def orchestration(
 
         with open_session(project, settings, folder=folder, trainer=trainer, told=told) as session:
             server.wait_ready()
-            yield session
+            from flows.recover import tagged_as_ours
+
+            with tagged_as_ours():
+                yield session

@@ -269,19 +269,40 @@ class RunStore:
             wanted.append(runs.c.night.in_({as_night(night).isoformat() for night in nights}))
         return {run.night: run.versions[table] for run in self._history(wanted, None)}
 
-    def close_stale(self) -> list[Run]:
-        """Close every running row whose holder is dead or whose lease ran out, and return them as they were."""
+    def stale(self) -> list[Run]:
+        """Return the rows that say `running`, but whose holder is dead or whose lease ran out, oldest first."""
         now = _now()
+        return [run for run in self.live() if _is_stale(run, now)]
+
+    def take_over(self, stale: Run, lease_seconds: float = 120.0) -> bool:
+        """Hold the night of a stale run oneself, to put right what it left; False where somebody else was quicker.
+
+        The row goes on saying `running`: nobody begins the night meanwhile, and where this process dies, too, the
+        next one takes over.
+        """
+        mine = {"holder": str(Holder.this_process()), "lease_expires_at": _now() + timedelta(seconds=lease_seconds)}
+        unchanged = (runs.c.id == stale.id, runs.c.status == "running", runs.c.holder == stale.holder)
         with writing(self._engine) as connection:
-            stale = [run for run in _running(connection) if _is_stale(run, now)]
-            for run in stale:
-                _close(connection, run, now)
-        return stale
+            changed = connection.execute(
+                update(runs).where(*unchanged, runs.c.lease_expires_at == stale.lease_expires_at).values(mine)
+            )
+        return changed.rowcount == 1
+
+    def close_run(self, run_id: str, reason: str) -> None:
+        """End a run that was taken over, as failed.
+
+        Raises:
+            LockedNight: Somebody else closed it meanwhile.
+        """
+        result = {"status": "failed", "reason": reason}
+        self._change(run_id, {"status": "failed", "ended_at": _now(), "result": result})
 
     def _change(self, run_id: str, values: dict[str, Any], also: Callable[[Connection], None] | None = None) -> None:
         with writing(self._engine) as connection:
             changed = connection.execute(
-                update(runs).where(runs.c.id == run_id, runs.c.status == "running").values(values)
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.status == "running", runs.c.holder == str(Holder.this_process()))
+                .values(values)
             )
             if changed.rowcount == 1 and also is not None:
                 also(connection)
