@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +197,25 @@ def a_report():
 def a_bare_report():
     """Make a report of a night of which nothing but its status is known."""
     return bare_report
+
+
+@dataclass(frozen=True)
+class OneVersion:
+    """What a night asks of a registry that has one version."""
+
+    folder: Path
+    hash: str
+
+    def version(self, _name, version):
+        from models.registry import VersionInfo
+
+        return VersionInfo(version, self.hash, datetime(2026, 9, 9, tzinfo=UTC), {"nights": "2026-09-01"})
+
+    def download(self, _name, _version):
+        return self.folder
+
+
+@pytest.fixture
+def one_version(detector):
+    """A registry whose one version is the detector."""
+    return OneVersion(detector.folder, detector.hash)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ import pytest
 from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
-from models.registry import VersionInfo
 from schemas.errors import BlockedNight
 from schemas.results import ExpectationOutcome, ModelOutcome, NightReport, RowCounts
 from schemas.settings import Settings
@@ -32,25 +30,11 @@ NIGHTS = 5
 TONIGHT = FIRST + timedelta(days=NIGHTS)
 
 
-@dataclass
-class OneVersion:
-    """A registry with one version."""
-
-    folder: Path
-    hash: str
-
-    def version(self, _name, version):
-        return VersionInfo(version, self.hash, datetime(2026, 9, 9, tzinfo=UTC), {"nights": "2026-09-01"})
-
-    def download(self, _name, _version):
-        return self.folder
-
-
 @pytest.fixture
-def services(tmp_path, detector):
+def services(tmp_path, one_version):
     project = Project(tmp_path)
     with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
-        yield Services(project, Settings(), Lake(project.lake), state, OneVersion(detector.folder, detector.hash))
+        yield Services(project, Settings(), Lake(project.lake), state, one_version)
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,12 +15,12 @@ import pytest
 from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
-from models.registry import VersionInfo
 from schemas.errors import LakeError, LockedNight, UsageError
 from schemas.results import ModelOutcome, NightReport, NightResult
 from schemas.settings import Settings
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.alert import scores_of_night
+from tasks.ingest import Ingested
 from tasks.page_drafts import recover_page
 from tasks.preprocess import preprocess
 from tasks.quarantine_list import Choice, list_quarantine, show_row
@@ -31,39 +29,12 @@ from tasks.report import write_report
 from tasks.row_keys import canonical_text
 from tasks.score import score
 from tasks.services import Services
+from tasks.staging import StagedPart
 from tasks.validate import validate
 
 NIGHT = date(2026, 9, 20)
 ROWS = 300
 SPOILT = {"sent": {10: "-5", 20: "-6"}, "packets": {30: "many"}, "proto": {40: ""}, "flow_id": {50: "49"}}
-
-
-@dataclass(frozen=True)
-class Part:
-    path: Path
-    file: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Batch:
-    parts: tuple[Part, ...]
-    rows_read: int
-    rejects: Path | None = None
-
-
-@dataclass(frozen=True)
-class OneVersion:
-    """A registry that has one version."""
-
-    folder: Path
-    hash: str
-
-    def version(self, _name, version):
-        return VersionInfo(version, self.hash, datetime(2026, 9, 19, tzinfo=UTC), {"nights": "2026-09-19"})
-
-    def download(self, _name, _version):
-        return self.folder
 
 
 @pytest.fixture
@@ -77,11 +48,11 @@ def dataset(make_dataset):
 
 
 @pytest.fixture
-def services(tmp_path, detector):
+def services(tmp_path, one_version):
     project = Project(tmp_path)
     project.create_state()
     with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
-        yield Services(project, Settings(), Lake(project.lake), state, OneVersion(detector.folder, detector.hash))
+        yield Services(project, Settings(), Lake(project.lake), state, one_version)
 
 
 @pytest.fixture
@@ -97,7 +68,7 @@ def batch(tmp_path, dataset, make_rows):
     columns |= {"sereno_file": rows["sereno_file"], "sereno_line": rows["sereno_line"]}
     path = tmp_path / "staged.parquet"
     pq.write_table(pa.table(columns), path)
-    return Batch((Part(path, "a.csv", ROWS),), ROWS)
+    return Ingested((), (StagedPart(path, "a.csv", ROWS),), None, ROWS, ())
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import csv
 import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +15,9 @@ import pytest
 from schemas.dataset import Dataset
 from schemas.errors import SerenoError
 from schemas.tables import accepted_schema, quarantined_schema
+from tasks.ingest import Ingested
 from tasks.quarantine import MAX_EACH
+from tasks.staging import StagedPart
 from tasks.validate import validate
 
 DATE = dt.date(2026, 9, 20)
@@ -37,26 +38,6 @@ class Threads:
             return list(pool.map(lambda item: function(item, *args), items))
 
 
-@dataclass(frozen=True)
-class Part:
-    """What `validate` looks at of a staged part."""
-
-    path: Path
-    file: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What `validate` looks at of an ingested batch."""
-
-    parts: tuple[Part, ...]
-    rows_read: int
-    rejects: Path | None = None
-    files: tuple = ()
-    warnings: tuple[str, ...] = field(default=())
-
-
 @pytest.fixture
 def stage(tmp_path):
     """Write rows as staged parts; `rows` are dicts of text."""
@@ -70,12 +51,12 @@ def stage(tmp_path):
         for start in range(0, len(rows), size):
             path = tmp_path / f"staged-{parts}-{start}.parquet"
             pq.write_table(table.slice(start, size), path)
-            staged.append(Part(path, file, min(size, len(rows) - start)))
+            staged.append(StagedPart(path, file, min(size, len(rows) - start)))
         path = None
         if rejects:
             path = tmp_path / "rejects.parquet"
             pq.write_table(pa.Table.from_pylist(rejects), path)
-        return Batch(tuple(staged), len(rows) + len(rejects or ()), path)
+        return Ingested((), tuple(staged), path, len(rows) + len(rejects or ()), ())
 
     return write
 
@@ -211,7 +192,7 @@ def test_every_row_bad(stage, tmp_path):
 def test_rows_that_do_not_add_up_are_an_error(stage, tmp_path):
     batch = stage(rows_of(3), COLUMNS)
     with pytest.raises(SerenoError, match="4 rows were read, but 3 were checked"):
-        check(made(), Batch(batch.parts, 4), tmp_path)
+        check(made(), replace(batch, rows_read=4), tmp_path)
 
 
 def test_the_sample_shows_a_few_of_each_reason_before_many_of_one(stage, tmp_path):
