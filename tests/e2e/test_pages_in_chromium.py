@@ -255,13 +255,54 @@ def test_the_pages_fit_a_phone(browse, texts):
         assert told["open"] == PHONE, name
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_pages_print_with_what_is_folded(browse, tmp_path, name):
-    pdf = tmp_path / "page.pdf"
-    browse(PAGES[name](ORDINARY), f"--print-to-pdf={pdf}")
-    assert pdf.read_bytes().startswith(b"%PDF-")
+@pytest.fixture
+def printed(browse: Callable[..., str], tmp_path: Path) -> Callable[[str], list[str]]:
+    """Print a page as PDF; gives the text of each sheet, words apart by one blank."""
     reader = shutil.which("pdftotext")
-    if reader and name == "night":
+    if reader is None:
+        pytest.skip("no pdftotext on this machine")
+
+    def run(page: str) -> list[str]:
+        pdf = tmp_path / "page.pdf"
+        browse(page, f"--print-to-pdf={pdf}")
         text = subprocess.run([reader, "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
-        assert "The loss as a table" in text
-        assert "Further alerts, in rank order." in text
+        sheets = [" ".join(sheet.split()) for sheet in text.removesuffix("\f").split("\f")]
+        assert len(sheets) == len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+        return sheets
+
+    return run
+
+
+def test_a_night_prints_with_what_is_folded_and_without_what_only_a_screen_needs(printed):
+    page = report_html(night_of(ORDINARY))
+    sheets = printed(page)
+    text = " ".join(sheets)
+    assert 1 < len(sheets) < 20
+    assert "40 alerts" in sheets[0]
+    for folded in ("The loss as a table", "Further alerts, in rank order."):
+        assert folded in text
+    assert 'aria-label="Parts of this report"' in page
+    assert "Expectations Champion and challenger Scores Last nights" not in text
+
+
+def test_the_overview_of_a_few_datasets_prints_whole_on_one_sheet(printed):
+    (sheet,) = printed(overview_like(ORDINARY))
+    assert "3 of 3 need a person" in sheet
+    assert "What to do next" in sheet
+    headings = ("Dataset", "Alerts", "Worst alert", "Quarantined", "Held", "Drift", "Champion", "Took")
+    places = [sheet.index(heading, sheet.index("what needs a person first")) for heading in headings]
+    assert places == sorted(places)
+    for name in ORDINARY[:2]:
+        assert sheet.count(name) >= 3
+
+
+def test_the_overview_of_many_datasets_heads_its_table_on_each_sheet(printed):
+    names = tuple(f"line-{number:02}" for number in range(60))
+    sheets = printed(overview_like(names))
+    with_rows = [sheet for sheet in sheets if any(f"{name} 3 of 2" in sheet for name in names)]
+    assert len(with_rows) > 1
+    for sheet in with_rows:
+        assert "Worst alert" in sheet
+        assert "Took" in sheet
+    rows = [sum(f"{name} 3 of 2" in sheet for sheet in sheets) for name in names]
+    assert rows == [1] * len(names)
