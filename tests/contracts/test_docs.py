@@ -168,3 +168,12 @@ def test_every_dependency_has_a_reason(pages, checkout):
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in wanted}
     assert reasons.keys() - {"distribution"} == names
+
+
+def test_every_field_of_a_result_is_explained(pages, checkout):
+    from schemas.results import ModelOutcome, NightResult, RowCounts
+
+    text = pages[checkout / "docs" / "report.md"].partition("## The result as JSON")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`([a-z_]+)`", text))
+    for kind in (NightResult, ModelOutcome, RowCounts):
+        assert set(kind.model_fields) <= explained
