@@ -8,6 +8,7 @@ over, which keeps everyone else off its night, mends, and closes it; killed in t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from infra.runtime.holder import Holder
+from infra.runtime.lake_rows import NIGHT
+from infra.runtime.work import remove_old_resumes, remove_stale_work
 from schemas.errors import LockedNight, SerenoError
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 TABLES = ("accepted", "quarantined", "samples", "scores")
 SLACK = timedelta(minutes=5)
 """Clocks of a file server and of this machine may differ."""
+
+AT_WORK_SECONDS = 3_600.0
+"""A file that is younger may belong to a run that began a moment ago."""
 
 logger = logging.getLogger("sereno.repair")
 
@@ -42,6 +48,34 @@ def put_right(services: Services) -> list[str]:
         except LockedNight:  # somebody else did it
             continue
     return said
+
+
+def put_all_right(services: Services) -> list[str]:
+    """Mend what stopped runs left, also runs that were closed long ago, in every table and for every dataset.
+
+    Returns:
+        What was put right, a sentence each.
+    """
+    said = put_right(services)
+    for name in services.project.dataset_names():
+        left = old_orphans(services, name)
+        for path in left:
+            path.unlink(missing_ok=True)
+        said += _said(f"{name}: {{}} that no commit names removed", len(left))
+        said += mend_registry(services, name, None)
+    gone = [*remove_stale_work(services.project), *remove_old_resumes(services.project)]
+    return said + list(_said("{} of stopped runs removed", len(gone), "folder"))
+
+
+def old_orphans(services: Services, name: str) -> list[Path]:
+    """Files of a dataset's local tables that no commit names, and that no run is about to commit."""
+    from infra.runtime.lake_repair import orphans
+
+    busy = {f"{NIGHT}={run.night}" for run in services.state.live(name)}
+    newest = time.time() - AT_WORK_SECONDS
+    folders = [local_folder(services.lake.uri(name, table)) for table in TABLES]
+    found = [path for folder in folders if folder is not None for path in orphans(folder)]
+    return [path for path in found if path.parent.name not in busy and path.stat().st_mtime < newest]
 
 
 def _mended(services: Services, run: Run) -> list[str]:

@@ -31,6 +31,7 @@ PACKAGES = (
     "pandas",
     "numpy",
 )
+REPAIR = "sereno doctor --repair"
 MIN_FREE_BYTES = 2_000_000_000
 MIN_MEMORY_BYTES = 3_000_000_000
 
@@ -118,7 +119,7 @@ def _datasets(project: Project) -> Iterator[Finding]:
 
 
 def _stores(project: Project, settings: Settings) -> Iterator[Finding]:
-    from infra.runtime.holder import Holder
+    from tasks.repair import old_orphans
     from tasks.services import open_services
 
     if not project.state.is_dir():
@@ -126,14 +127,36 @@ def _stores(project: Project, settings: Settings) -> Iterator[Finding]:
         return
     try:
         with open_services(project, settings) as services:
-            live = services.state.live()
-            dead = [run for run in live if Holder.parse(run.holder).alive() is False]
+            live, stale = services.state.live(), services.state.stale()
             yield Finding("state database", True, f"{len(services.state.recent())} recent runs, {len(live)} at work")
             yield Finding(
                 "runs that died",
-                not dead,
-                ", ".join(f"{run.dataset} {run.night}" for run in dead) or "none",
-                "run the night again: it takes over",
+                not stale,
+                ", ".join(f"{run.dataset} {run.night}" for run in stale) or "none",
+                f"run the night again, it takes over; or: {REPAIR}",
             )
+            left = [path for name in project.dataset_names() for path in old_orphans(services, name)]
+            size = sum(path.stat().st_size for path in left)
+            found = f"{len(left)}, {size / 1e6:.1f} MB" if left else "none"
+            yield Finding("files that no commit names", not left, found, f"remove them: {REPAIR}")
     except SerenoError as error:
         yield Finding("state database", False, error.message, error.hint or "")
+
+
+def repair(invocation: Invocation) -> list[str]:
+    """Put right what stopped runs left in the project's stores; a sentence for each thing."""
+    from infra.cli.prefect_server import private_or_known_server
+    from infra.runtime.project import quiet_environment
+    from tasks.repair import put_all_right
+    from tasks.services import open_services
+
+    project, resolved = invocation.resolved()
+    quiet_environment(project)
+    with open_services(project, resolved.settings) as services:
+        said = put_all_right(services)
+    if not project.prefect_home.is_dir():
+        return said
+    with private_or_known_server(project, resolved.settings):
+        from flows.recover import crash_dead_runs
+
+        return said + [f"flow run {name} of Prefect set to Crashed: its process is dead" for name in crash_dead_runs()]

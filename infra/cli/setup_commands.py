@@ -88,16 +88,23 @@ def _tell_proposal(proposal: Proposal, root: Path, written: tuple[Path, ...]) ->
 
 
 @click.command()
+@click.option(
+    "--repair", "repairs", is_flag=True, help="First put right what stopped runs left, and say each thing that was."
+)
 @with_json
 @click.pass_obj
-def doctor(invocation: Invocation, as_json: bool) -> int:
+def doctor(invocation: Invocation, repairs: bool, as_json: bool) -> int:
     """Check this machine and, in a project folder, the project: versions, stores, dataset files, runs that died."""
-    from infra.cli.checkup import check_up
+    from infra.cli.checkup import check_up, repair
 
+    mended = repair(invocation) if repairs else []
     findings = check_up(invocation)
     if as_json:
-        show([finding.as_dict() for finding in findings])
+        shown = [finding.as_dict() for finding in findings]
+        show({"repaired": mended, "findings": shown} if repairs else shown)
     else:
+        for sentence in mended or ["nothing to repair"] * repairs:
+            say(f"mended {sentence}" if mended else sentence)
         for finding in findings:
             say(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.found}")
             if finding.hint and not finding.ok:

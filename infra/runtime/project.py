@@ -67,6 +67,10 @@ class Project:
         """
         return self.datasets / f"{_checked_name(name)}.yaml"
 
+    def dataset_names(self) -> list[str]:
+        """The names of the datasets that have a file, sorted."""
+        return sorted(path.stem for path in self.datasets.glob("*.yaml") if _DATASET_NAME.fullmatch(path.stem))
+
     @property
     def state(self) -> Path:
         """The one folder for everything that runs write, reports excepted."""
