@@ -100,13 +100,13 @@ def simulated_nights(folder: Path) -> Nights:
     return Nights(files, "flow_id", "start_time", truth)
 
 
-def sereno(*words: str, limit_s: float = LIMIT_S) -> Done:
-    """Run the installed command, without a terminal and without this machine's settings."""
+def sereno(*words: str, limit_s: float = LIMIT_S, program: Sequence[str] = (str(SERENO),)) -> Done:
+    """Run the installed command, or another program in its place, without a terminal and this machine's settings."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SERENO_", "PREFECT_", "MLFLOW_"))}
     begun = time.perf_counter()
     try:
         done = subprocess.run(
-            [str(SERENO), *words],
+            [*program, *words],
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -119,9 +119,9 @@ def sereno(*words: str, limit_s: float = LIMIT_S) -> Done:
     return Done(done.returncode, done.stdout, done.stderr, time.perf_counter() - begun)
 
 
-def must(*words: str, limit_s: float = LIMIT_S) -> Done:
+def must(*words: str, limit_s: float = LIMIT_S, program: Sequence[str] = (str(SERENO),)) -> Done:
     """Run the command; one that does not end with 0 measures nothing."""
-    done = sereno(*words, limit_s=limit_s)
+    done = sereno(*words, limit_s=limit_s, program=program)
     if done.code != 0:
         raise NotMeasured(f"sereno {' '.join(words)} ended with {done.code}:\n{(done.err or done.out)[-2000:]}")
     return done

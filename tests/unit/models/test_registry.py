@@ -156,6 +156,41 @@ def test_a_store_that_cannot_be_used_is_said_in_our_words(tmp_path):
     assert "tracking_uri" in caught.value.hint
 
 
+@pytest.fixture
+def rows_fetched():
+    """Counts the rows that MLflow's database hands out."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    rows = []
+
+    def listen(connection, _record):
+        connection.row_factory = lambda _cursor, values: rows.append(None) or values
+
+    event.listen(Engine, "connect", listen)
+    yield rows
+    event.remove(Engine, "connect", listen)
+
+
+def test_what_a_night_asks_costs_the_same_with_many_versions(rows_fetched, registry, tmp_path):
+    register(registry, make_bundle(tmp_path / "first", "first"))
+    registry.set_champion("flows", "1")
+    costs = []
+    for text in ("before", "after"):
+        bundle = make_bundle(tmp_path / text, text)
+        rows_fetched.clear()
+        version = register(registry, bundle)
+        register(registry, bundle)
+        registry.version("flows", version)
+        registry.download("flows", version)
+        registry.champion("flows")
+        registry.set_champion("flows", "1")
+        costs.append(len(rows_fetched))
+        for _ in range(30):
+            registry._client.create_model_version("flows", str(tmp_path), tags={"bundle_hash": "0" * 64})
+    assert costs[1] <= costs[0] + 2
+
+
 def test_no_file_of_an_artefact_is_a_pickle(registry, tmp_path):
     register(registry, make_bundle(tmp_path / "one"))
     files = [f for f in (tmp_path / "state" / "artifacts").rglob("*") if f.is_file()]

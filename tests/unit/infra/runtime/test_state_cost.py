@@ -107,7 +107,7 @@ QUESTIONS: dict[str, tuple[Callable[[State, date], Any], int]] = {
     "runs of a night": (lambda state, night: state.recent("flows", night=night - timedelta(days=1)), 1),
     "all datasets of a night": (lambda state, night: state.recent(night=night - timedelta(days=1)), 2),
     "live": (lambda state, _night: state.live(), 0),
-    "stale": (lambda state, _night: state.close_stale(), 0),
+    "stale": (lambda state, _night: state.stale(), 0),
     "free": (lambda state, night: state.check_free("flows", night), 0),
     "done": (lambda state, night: state.find_done("flows", night - timedelta(days=1), "fp"), 1),
     "champion": (lambda state, _night: state.champion("flows"), 1),
