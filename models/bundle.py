@@ -12,11 +12,13 @@ Everything is checked before anything is read, and what is read are the very byt
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from models.calibration import ScoreMap
+from models.durable import sync_folder, write_synced
 from models.transform import Transform
 from schemas.errors import BundleError, listed
 from schemas.failpoints import durable
@@ -84,32 +87,49 @@ def canonical_json(values: Any) -> bytes:
     return (text + "\n").encode("ascii")
 
 
-def write_bundle(folder: Path, contents: BundleContents) -> str:
-    """Write a bundle as a whole: the folder appears when all of it is on disk.
+def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = False) -> str:
+    """Write a bundle; it appears when all of it is on disk.
 
     Args:
-        folder: Must not exist yet.
+        folder: Must not exist yet, unless `replace`.
         contents: What it holds.
+        replace: Whether a bundle that is there, whole or not, gives way, and drafts that other processes left too.
 
     Returns:
         The bundle's hash.
 
     Raises:
-        BundleError: When the folder exists.
+        BundleError: When the folder exists and may not be replaced, or holds what no bundle does.
     """
-    if folder.exists():
+    if folder.exists() and not (replace and _holds_only_a_bundle(folder)):
         raise BundleError(f"{folder} exists already", hint="give a folder that does not exist yet")
     files = _files(contents)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = canonical_json({"protocol": PROTOCOL, "files": digests})
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, data in {**files, MANIFEST: manifest}.items():
-        (draft / name).write_bytes(data)
+    for leftover in _drafts(folder) if replace else [draft]:
+        shutil.rmtree(leftover, ignore_errors=True)
     with durable("bundle.write"):
+        draft.mkdir(parents=True)
+        for name, data in {**files, MANIFEST: manifest}.items():
+            write_synced(draft / name, data)
+        sync_folder(draft)
+        if replace:
+            shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
+        sync_folder(folder.parent)
     return hashlib.sha256(manifest).hexdigest()
+
+
+def _holds_only_a_bundle(folder: Path) -> bool:
+    known = {*FILES, MANIFEST}
+    return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
+
+
+def _drafts(folder: Path) -> list[Path]:
+    """What processes that were killed while they wrote this bundle left beside it."""
+    found = folder.parent.glob(f".{glob.escape(folder.name)}.*")
+    return [path for path in found if path.suffix[1:].isdigit()]
 
 
 def _files(contents: BundleContents) -> dict[str, bytes]:
@@ -149,25 +169,29 @@ def open_bundle(folder: Path, expected_hash: str | None = None) -> Bundle:
     found = hashlib.sha256(manifest).hexdigest()
     if expected_hash is not None and found != expected_hash:
         raise BundleError(f"{folder}: the bundle's hash is {found}, not {expected_hash} as recorded", hint=RESTORE)
-    files = _checked(folder, _listed_files(folder, manifest))
-    return _parse(folder, found, files)
+    protocol, listing = _listed_files(folder, manifest)
+    return _READERS[protocol](folder, found, _checked(folder, listing))
 
 
-def _listed_files(folder: Path, manifest: bytes) -> dict[str, str]:
-    """The manifest's names and digests."""
+def _listed_files(folder: Path, manifest: bytes) -> tuple[int, dict[str, str]]:
+    """The manifest's protocol, names and digests."""
     try:
         values = json.loads(manifest)
         protocol, digests = int(values["protocol"]), values["files"]
         listing = {str(name): str(digest) for name, digest in digests.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{folder}: {MANIFEST} is not a manifest", hint=RESTORE) from None
-    if protocol != PROTOCOL:
-        hint = "upgrade Sereno" if protocol > PROTOCOL else "train again"
-        raise BundleError(f"{folder}: the bundle has protocol {protocol}, this version reads {PROTOCOL}", hint=hint)
+    if protocol not in _READERS:
+        newer = "upgrade Sereno on this machine: pip install --upgrade sereno"
+        known = listed(map(str, sorted(_READERS)))
+        raise BundleError(
+            f"{folder}: the bundle has protocol {protocol}, this version reads {known}",
+            hint=newer if protocol > PROTOCOL else "train again",
+        )
     if set(listing) != set(FILES):
         odd = listed(repr(name) for name in sorted(set(listing) ^ set(FILES)))
         raise BundleError(f"{folder}: the manifest must list {listed(FILES)}; it differs in {odd}", hint=RESTORE)
-    return listing
+    return protocol, listing
 
 
 def _checked(folder: Path, listing: dict[str, str]) -> dict[str, bytes]:
@@ -219,3 +243,7 @@ def _check_shapes(bundle: Bundle) -> None:
     starts = [group.start for group in bundle.transform.groups.values()]
     if len(score_map.factors) != width or list(score_map.starts) != starts or not np.isfinite(bundle.threshold):
         raise ValueError("detector.json does not fit transform.json")
+
+
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse}
+"""Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

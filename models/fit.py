@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pandas as pd
 from models import keras_archive, onnx_export
 from models.bundle import PROTOCOL, BundleContents, write_bundle
 from models.calibration import Matrix, ScoreMap, fit_score_map, scores_of, threshold_for
+from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family
 from models.scoring import Reconstructor
 from models.split import Parts, bounded, split
@@ -62,6 +65,24 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
         TrainingFailed: When the sample is too small or unreadable, training diverges or overruns, or the exported graph
             is not the model.
     """
+    with _checkpoints_end(request.checkpoints):
+        return _fit_detector(request, progress)
+
+
+@contextmanager
+def _checkpoints_end(folder: Path | None) -> Iterator[None]:
+    """Remove the checkpoints when the training came to its end, with a detector or without."""
+    try:
+        yield
+    except TrainingFailed:
+        if folder is not None:
+            remove_checkpoints(folder)
+        raise
+    if folder is not None:
+        remove_checkpoints(folder)
+
+
+def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcome:
     started = time.monotonic()
     settings = request.dataset.detector
     if not request.dataset.features:
@@ -92,8 +113,8 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
         keras=keras_archive.archive(trained.model),
         calibration=calibration,
     )
-    bundle_hash = write_bundle(request.output, contents)
-    seconds = time.monotonic() - started
+    bundle_hash = write_bundle(request.output, contents, replace=True)
+    seconds = trained.curve.seconds_before + time.monotonic() - started
     timed = summary.model_copy(update={"seconds": round(seconds, 3)})
     return TrainingOutcome(request.output, bundle_hash, timed, _metrics(contents, trained.curve, seconds))
 
@@ -135,10 +156,40 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         seconds=float(settings.seconds),
     )
     loss = keras.losses.MeanSquaredError(reduction=None)
-    curve = train(model, loss, encoded.fit, encoded.stop, budget, seed=request.seed, progress=progress)
+    curve = train(
+        model,
+        loss,
+        encoded.fit,
+        encoded.stop,
+        budget,
+        seed=request.seed,
+        progress=progress,
+        checkpoints=_checkpoints(request, model, encoded),
+    )
     squares = [np.sum((a - b) ** 2, dtype=np.float64) for a, b in zip(model.get_weights(), before, strict=True)]
     moved = float(np.sqrt(sum(squares) / max(1, model.count_params())))
     return Trained(model, curve, moved)
+
+
+def _checkpoints(request: TrainingRequest, model: Any, encoded: Encoded) -> Checkpoints | None:
+    """Where this training goes on from, and no other."""
+    if request.checkpoints is None:
+        return None
+    import tensorflow as tf
+
+    facts = {
+        "dataset": request.dataset.resolved(),
+        "nights": list(request.nights),
+        "seed": request.seed,
+        "expected_rows": request.expected_rows,
+        "in_sample": request.in_sample,
+        "shapes": [[list(variable.shape), str(variable.dtype)] for variable in model.variables],
+        "made_with": {**_made_with(), "numpy": np.__version__},
+        "devices": [device.device_type for device in tf.config.list_physical_devices()],
+    }
+    # The rows as the network sees them: a sample that was written again, in another order, is the same sample.
+    identity = identity_of(facts, (encoded.fit, encoded.stop, encoded.calibrate))
+    return Checkpoints(request.checkpoints, identity, request.checkpoint_seconds)
 
 
 def _score_map(reconstruct: Reconstructor, transform: Transform, encoded: Encoded) -> ScoreMap:

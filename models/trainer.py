@@ -1,11 +1,14 @@
 """The training loop: one compiled program an epoch, early stop, tail trimming, the same result for the same seed.
 
 Works for any Keras model from [rows, width] to [rows, width] and a loss without reduction; a step never leaves the
-compiled program, which is what makes small models train in seconds on a CPU.
+compiled program, which is what makes small models train in seconds on a CPU. A training that was stopped goes on from
+its checkpoint to the same weights: all randomness that an epoch uses is in the model's variables (Keras' seed
+generators) and in the generator of the rows' order.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from models.checkpoint import Checkpoint, Checkpoints
 from schemas.errors import TrainingFailed
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
@@ -22,6 +26,8 @@ LEAST_STEPS = 40  # in an epoch; a small sample gets small batches
 CHUNK = 8_192
 NEW_BEST = 1e-4
 FINAL_RATE = 0.05
+
+logger = logging.getLogger("sereno.training")
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,27 @@ class Curve:
         held_out: Mean loss of each epoch over the held-out rows less their worst `trim` share, without noise.
         best: The epoch whose weights were kept, from 0.
         trimmed: Fit rows whose pull was bounded at the end.
+        seconds_before: Time that earlier tries had spent up to the checkpoint from which this one went on.
     """
 
     loss: tuple[float, ...]
     held_out: tuple[float, ...]
     best: int
     trimmed: int
+    seconds_before: float = 0.0
 
 
-def train(model: Any, loss: Any, fit: Rows, stop: Rows, budget: Budget, *, seed: int, progress: Progress) -> Curve:
+def train(
+    model: Any,
+    loss: Any,
+    fit: Rows,
+    stop: Rows,
+    budget: Budget,
+    *,
+    seed: int,
+    progress: Progress,
+    checkpoints: Checkpoints | None = None,
+) -> Curve:
     """Train a model to reconstruct rows, and leave its best weights in it.
 
     Args:
@@ -75,32 +93,90 @@ def train(model: Any, loss: Any, fit: Rows, stop: Rows, budget: Budget, *, seed:
         loss: A Keras loss with `reduction=None`: ([rows, width], [rows, width]) to [rows].
         fit: Rows to learn from, float32 [rows, width].
         stop: Held-out rows that say when to stop, float32 [rows, width].
-        budget: What the training may use.
+        budget: What the training may use, over all its tries.
         seed: Decides the order of rows; noise and first weights are seeded through Keras.
         progress: Called after each epoch with (epoch from 1, loss, held-out loss).
+        checkpoints: Where it goes on from, and what it leaves for the next try.
 
     Raises:
         TrainingFailed: When the loss is not finite, or the safety stop was reached.
     """
-    program = _Program(model, loss, fit, budget)
-    order = np.random.default_rng(seed)
-    losses: list[float] = []
-    held_out: list[float] = []
-    best, best_weights = 0, model.get_weights()
-    started = time.monotonic()
-    for epoch in range(budget.epochs):
+    run = _Run(model, _Program(model, loss, fit, budget), np.random.default_rng(seed))
+    if checkpoints is not None and (found := checkpoints.newest()) is not None:
+        run.go_on_from(found)
+        logger.info("the training goes on after epoch %d of %d", found.epochs, budget.epochs)
+    for epoch in range(run.epochs, budget.epochs):
         if epoch and epoch % budget.warm_up == 0 and budget.trim > 0:
-            program.weigh(_bounded_pull(program.row_losses(fit), budget.trim))
-        losses.append(program.epoch(order.permutation(len(fit)), epoch))
-        held_out.append(_trimmed_mean(program.row_losses(stop), budget.trim))
-        _check(losses[-1], held_out[-1], epoch, time.monotonic() - started, budget)
-        progress(epoch + 1, losses[-1], held_out[-1])
-        if epoch == 0 or held_out[-1] < held_out[best] * (1 - NEW_BEST):
-            best, best_weights = epoch, model.get_weights()
-        elif epoch - best >= budget.patience:
+            run.program.weigh(_bounded_pull(run.program.row_losses(fit), budget.trim))
+        run.loss.append(run.program.epoch(run.order.permutation(len(fit)), epoch))
+        run.held_out.append(_trimmed_mean(run.program.row_losses(stop), budget.trim))
+        _check(run.loss[-1], run.held_out[-1], epoch, run.seconds, budget)
+        progress(epoch + 1, run.loss[-1], run.held_out[-1])
+        if not run.keep_if_best() and epoch - run.best >= budget.patience:
             break
-    model.set_weights(best_weights)
-    return Curve(tuple(losses), tuple(held_out), best, program.trimmed)
+        if checkpoints is not None and checkpoints.is_due():
+            checkpoints.write(run.checkpoint())
+    model.set_weights(run.best_weights)
+    return Curve(tuple(run.loss), tuple(run.held_out), run.best, run.program.trimmed, run.seconds_before)
+
+
+class _Run:
+    """One training on its way."""
+
+    def __init__(self, model: Any, program: _Program, order: np.random.Generator) -> None:
+        self.program = program
+        self.order = order
+        self.loss: list[float] = []
+        self.held_out: list[float] = []
+        self.best = 0
+        self.best_weights = model.get_weights()
+        self.seconds_before = 0.0
+        self._model = model
+        self._started = time.monotonic()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are done."""
+        return len(self.loss)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far, in all tries."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def keep_if_best(self) -> bool:
+        """Keep the weights of the epoch just done where it is the best so far."""
+        epoch = self.epochs - 1
+        is_best = epoch == 0 or self.held_out[-1] < self.held_out[self.best] * (1 - NEW_BEST)
+        if is_best:
+            self.best, self.best_weights = epoch, self._model.get_weights()
+        return is_best
+
+    def checkpoint(self) -> Checkpoint:
+        """All that decides how it goes on."""
+        return Checkpoint(
+            loss=tuple(self.loss),
+            held_out=tuple(self.held_out),
+            best=self.best,
+            seconds=self.seconds,
+            order=dict(self.order.bit_generator.state),
+            variables=tuple(variable.numpy() for variable in self._model.variables),
+            optimizer=tuple(variable.numpy() for variable in self.program.optimizer.variables),
+            row_weights=self.program.row_weights,
+            best_weights=tuple(self.best_weights),
+        )
+
+    def go_on_from(self, found: Checkpoint) -> None:
+        """Be where the checkpoint was taken."""
+        self.loss, self.held_out, self.best = list(found.loss), list(found.held_out), found.best
+        self.best_weights = list(found.best_weights)
+        self.seconds_before = found.seconds
+        self.order.bit_generator.state = found.order
+        self.program.weigh(found.row_weights)
+        # `weights` would leave out the seed generators' states, and the noise would begin anew.
+        mine = [*self._model.variables, *self.program.optimizer.variables]
+        for variable, value in zip(mine, (*found.variables, *found.optimizer), strict=True):
+            variable.assign(value)
 
 
 class _Program:
@@ -150,9 +226,15 @@ class _Program:
         self._weights.assign(weights)
 
     @property
+    def row_weights(self) -> np.ndarray[Any, Any]:
+        """How much each fit row counts, float32 [rows]."""
+        weights: np.ndarray[Any, Any] = self._weights.numpy()
+        return weights
+
+    @property
     def trimmed(self) -> int:
         """How many fit rows count less than fully."""
-        return int(np.sum(self._weights.numpy() < 1))
+        return int(np.sum(self.row_weights < 1))
 
     def row_losses(self, rows: Rows) -> np.ndarray[Any, Any]:
         """Loss of each row without noise, [rows]."""

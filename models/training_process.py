@@ -8,7 +8,8 @@ lines:
              {"event": "progress", "epoch": 1, "epochs": 80, "loss": 0.4, "held_out_loss": 0.3}
              {"event": "done", "outcome": {...}}  or  {"event": "failed", "message": "...", "hint": "..."}
 
-Whatever libraries print goes to stderr.
+Whatever libraries print, and what is logged, goes to stderr. A process that is killed leaves the checkpoints of the
+request's folder; the one that is asked the same next goes on from them, and so do its progress events.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import contextlib
 import ctypes
 import importlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -35,6 +37,7 @@ def main() -> int:
     out = _own_stdout()
     say = _speaker(out)
     _die_with_parent()
+    _log_to_stderr()
     requests = _requests(sys.stdin)
     try:
         with _silent_stderr():
@@ -85,6 +88,15 @@ def _own_stdout() -> TextIO:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return out
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("sereno")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _speaker(out: TextIO) -> Callable[[dict[str, Any]], None]:

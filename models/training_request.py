@@ -21,8 +21,10 @@ class TrainingRequest:
         seed: Decides every random choice.
         expected_rows: Rows of a usual night, for the alert budget.
         in_sample: Whether the nights that will be scored are among those that train.
-        output: Folder that the bundle becomes; must not exist yet.
+        output: Folder that the bundle becomes; what a training that was stopped left there is replaced.
         tonight: The sample of the night that will be scored, where its rows are among those that train.
+        checkpoints: Folder of the training's own, from which a second try goes on; none are written without it.
+        checkpoint_seconds: Time between two checkpoints; 0: after each epoch.
     """
 
     dataset: Dataset
@@ -33,6 +35,8 @@ class TrainingRequest:
     in_sample: bool
     output: Path
     tonight: Path | None = None
+    checkpoints: Path | None = None
+    checkpoint_seconds: float = 5.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -45,6 +49,8 @@ class TrainingRequest:
             "in_sample": self.in_sample,
             "output": str(self.output.absolute()),
             "tonight": None if self.tonight is None else str(self.tonight.absolute()),
+            "checkpoints": None if self.checkpoints is None else str(self.checkpoints.absolute()),
+            "checkpoint_seconds": self.checkpoint_seconds,
         }
 
     @classmethod
@@ -59,6 +65,8 @@ class TrainingRequest:
             in_sample=bool(values["in_sample"]),
             output=Path(values["output"]),
             tonight=None if values.get("tonight") is None else Path(values["tonight"]),
+            checkpoints=None if values.get("checkpoints") is None else Path(values["checkpoints"]),
+            checkpoint_seconds=float(values.get("checkpoint_seconds", cls.checkpoint_seconds)),
         )
 
 

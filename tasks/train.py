@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from models.training_request import TrainingOutcome, TrainingRequest
+from schemas import failpoints
 from schemas.errors import TrainingFailed
 
 __all__ = ["TrainingOutcome", "TrainingProcess", "TrainingRequest"]
@@ -37,11 +42,30 @@ QUIET = {
     "PYTHONUNBUFFERED": "1",
 }
 
+logger = logging.getLogger("sereno.training")
+
+
+class _Died(TrainingFailed):
+    """The child ended without an answer."""
+
+
+@dataclass(frozen=True)
+class _SafetyStop:
+    """When the parent waits no longer; the clock starts when it is first asked, and goes on over all tries."""
+
+    seconds: float
+
+    @cached_property
+    def ends(self) -> float:
+        """On the monotonic clock."""
+        return time.monotonic() + self.seconds
+
 
 class TrainingProcess:
     """A child process that imports TensorFlow while other stages work, then trains one detector after the other.
 
-    It dies with its parent, and a new one takes its place when it died or has trained often. Use it as a context
+    It dies with its parent, and a new one takes its place when it died or has trained often; a training in whose middle
+    it dies is tried once more, from its checkpoint where the request names a folder for them. Use it as a context
     manager, or call `close`.
 
     Args:
@@ -54,10 +78,12 @@ class TrainingProcess:
         self._log = work / "training.log"
         self._environ = dict(os.environ if environ is None else environ)
         self._child: _Child | None = None
+        self._is_closed = False
 
     def start(self) -> None:
         """Start the child and return at once; a second call does nothing."""
         if self._child is None:
+            self._is_closed = False
             self._child = _Child(self._log, self._environ)
 
     def train(self, request: TrainingRequest, on_progress: OnProgress | None = None) -> TrainingOutcome:
@@ -68,26 +94,46 @@ class TrainingProcess:
             on_progress: Called after each epoch with (epoch from 1, most epochs, loss, held-out loss).
 
         Raises:
-            TrainingFailed: When the child says so, dies, or is still busy after the safety stop.
+            TrainingFailed: When the child says so, dies a second time, or is still busy after the safety stop.
         """
+        stop = _SafetyStop(request.dataset.detector.seconds + GRACE_SECONDS)
+        try:
+            return self._try(request, on_progress, stop)
+        except _Died as died:
+            if self._is_closed:
+                raise
+            goes_on = "goes on from its checkpoint" if request.checkpoints else "begins anew"
+            logger.warning("%s: %s; the training %s in a new one", request.dataset.name, died.message, goes_on)
+        # A point at which a test stops a process has had its process.
+        self._environ.pop(failpoints.VARIABLE, None)
+        try:
+            return self._try(request, on_progress, stop)
+        except _Died as died:
+            raise TrainingFailed(f"the training was tried twice: {died.message}", hint=died.hint) from None
+
+    def _try(self, request: TrainingRequest, on_progress: OnProgress | None, stop: _SafetyStop) -> TrainingOutcome:
         if self._child is not None and (self._child.trainings >= TRAININGS_A_CHILD or not self._child.is_alive()):
-            self.close()
+            self._end_child()
         self.start()
         child = self._child
         assert child is not None  # noqa: S101  (just started)
         try:
-            return _train(child, request, on_progress)
+            return _train(child, request, on_progress, stop)
         except BaseException:
             # What a child that was interrupted still says would be taken for the next training's words.
             if not child.is_idle:
-                self.close()
+                self._end_child()
             raise
 
     def close(self) -> None:
-        """End the child, whatever it does."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        """End the child, whatever it does, and whoever waits for it."""
+        self._is_closed = True
+        self._end_child()
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
 
     def __enter__(self) -> Self:
         """Start the child."""
@@ -101,12 +147,13 @@ class TrainingProcess:
         self.close()
 
 
-def _train(child: _Child, request: TrainingRequest, on_progress: OnProgress | None) -> TrainingOutcome:
+def _train(
+    child: _Child, request: TrainingRequest, on_progress: OnProgress | None, stop: _SafetyStop
+) -> TrainingOutcome:
     child.wait_ready()
     child.send(request)
-    ends = time.monotonic() + request.dataset.detector.seconds + GRACE_SECONDS
     while True:
-        event = child.next_event(ends, "training")
+        event = child.next_event(stop.ends, "training")
         match event.get("event"):
             case "progress" if on_progress is not None:
                 on_progress(event["epoch"], event["epochs"], event["loss"], event["held_out_loss"])
@@ -223,7 +270,9 @@ class _Child:
         cause = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         hint = "it may have run out of memory: lower detector.rows" if code == -9 else f"its log: {self._log}"
         said = f"; its last words: {words}" if words else ""
-        return TrainingFailed(f"the training process {cause}{said}", hint=hint)
+        # An interrupt from the keyboard reaches the child too: nobody wants that training any more.
+        kind = TrainingFailed if code == -signal.SIGINT else _Died
+        return kind(f"the training process {cause}{said}", hint=hint)
 
 
 def _event(line: str) -> Event:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -38,8 +40,10 @@ def request_(make_dataset, window, tmp_path):
     return TrainingRequest(make_dataset(), ("2026-09-01",), window, 1, 1000.0, True, tmp_path / "bundle")
 
 
-def test_a_request_survives_the_way(request_):
-    assert TrainingRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
+def test_a_request_survives_the_way(request_, tmp_path):
+    full = replace(request_, tonight=tmp_path / "tonight", checkpoints=tmp_path / "checkpoints", checkpoint_seconds=0.5)
+    for asked in (request_, full):
+        assert TrainingRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
 
 
 def test_progress_is_passed_on_and_odd_lines_are_not(child, request_):
@@ -69,23 +73,89 @@ def test_a_failure_keeps_message_and_hint(child, request_):
     assert raised.value.hint == "wait"
 
 
-def test_a_child_that_dies_leaves_its_last_words_and_the_next_training_gets_a_new_one(child, request_, tmp_path):
-    flag = tmp_path / "died"
-    code = f"if not os.path.exists({str(flag)!r}):\n    open({str(flag)!r}, 'w'); sys.exit('out of luck')\n"
-    process = child(code + SERVE)
-    with pytest.raises(TrainingFailed, match=r"exit code 1; its last words: out of luck"):
+def dying(folder, times):
+    """Code that dies in the middle of a training, so many times; the flag files count."""
+    return f"""
+died = sum(name.startswith("died") for name in os.listdir({str(folder)!r}))
+if died < {times}:
+    open(os.path.join({str(folder)!r}, f"died{{died}}"), "w")
+    print("out of luck", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def deaths(folder):
+    return len(list(folder.glob("died*")))
+
+
+def test_a_training_whose_process_dies_is_tried_once_more(child, request_, tmp_path, caplog):
+    with child(READY + ASK + dying(tmp_path, 1) + DONE) as process:
+        assert process.train(replace(request_, checkpoints=tmp_path / "checkpoints")).bundle == request_.output
+    assert deaths(tmp_path) == 1
+    assert "flows: the training process was killed by signal 9; its last words: out of luck" in caplog.text
+    assert "goes on from its checkpoint in a new one" in caplog.text
+
+
+def test_a_second_death_is_a_failure_that_leaves_its_last_words_and_hints_at_memory(child, request_, tmp_path):
+    process = child(READY + ASK + dying(tmp_path, 2) + DONE)
+    said = "tried twice: the training process was killed by signal 9; its last words: out of luck"
+    with pytest.raises(TrainingFailed, match=said) as raised:
         process.train(request_)
+    assert "memory" in str(raised.value.hint)
+    assert deaths(tmp_path) == 2
     assert process.train(request_).bundle == request_.output
     process.close()
 
 
-def test_a_killed_child_hints_at_memory(child, request_):
-    with (
-        child(READY + ASK + "os.kill(os.getpid(), 9)\n") as process,
-        pytest.raises(TrainingFailed, match="killed by signal 9") as raised,
-    ):
+def test_a_child_that_dies_before_it_is_ready_is_replaced_once(child, request_, tmp_path):
+    with child(dying(tmp_path, 1).replace("os.kill(os.getpid(), 9)", "sys.exit(1)") + SERVE) as process:
+        assert process.train(request_).bundle == request_.output
+    assert deaths(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        'print(json.dumps({"event": "failed", "message": "no"}), flush=True)\n',
+        "import signal; signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), 2)\n",
+    ],
+    ids=["says that it failed", "was interrupted from the keyboard"],
+)
+def test_what_was_meant_to_end_is_not_tried_again(child, request_, tmp_path, ending):
+    code = READY + ASK + f"open(os.path.join({str(tmp_path)!r}, f'died{{os.getpid()}}'), 'w')\n" + ending
+    with child(code) as process, pytest.raises(TrainingFailed) as raised:
         process.train(request_)
-    assert "memory" in str(raised.value.hint)
+    assert deaths(tmp_path) == 1
+    assert "twice" not in str(raised.value)
+
+
+def test_closing_in_the_middle_of_a_training_starts_no_new_child(child, request_, tmp_path, no_leftover_processes):
+    process = child(READY + ASK + f"open({str(tmp_path / 'died0')!r}, 'w')\ntime.sleep(60)\n")
+    process.start()
+
+    def close():
+        while not deaths(tmp_path):
+            time.sleep(0.01)
+        process.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    with pytest.raises(TrainingFailed, match="killed by signal 9"):
+        process.train(request_)
+    closer.join()
+    assert process._child is None
+
+
+def test_the_second_try_has_no_failpoint_and_no_new_safety_stop(child, request_, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "GRACE_SECONDS", 1.5 - request_.dataset.detector.seconds)
+    monkeypatch.setenv("SERENO_FAILPOINT", "nowhere:before")
+    seen = f"open(os.path.join({str(tmp_path)!r}, 'seen'), 'a').write(str('SERENO_FAILPOINT' in os.environ))\n"
+    code = READY + ASK + seen + "time.sleep(0.5)\n" + dying(tmp_path, 1) + "time.sleep(60)\n"
+    started = time.monotonic()
+    with child(code) as process, pytest.raises(TrainingFailed, match="still training after its safety stop"):
+        process.train(request_)
+    assert time.monotonic() - started < 2.5
+    assert (tmp_path / "seen").read_text() == "TrueFalse"
 
 
 def test_a_child_that_overruns_is_stopped(child, request_, monkeypatch, no_leftover_processes):
