@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from schemas.errors import SerenoError
 from schemas.failpoints import durable
 from schemas.results import NightReport, NightResult
+from tasks.overview import INDEX, refresh_overview
 from tasks.report import ReportPaths, draft_paths, write_report
 
 if TYPE_CHECKING:
@@ -55,11 +56,9 @@ def settle_page(services: Services, dataset: str, night: Date) -> bool:
 
 
 def recover_page(services: Services, dataset: Dataset, night: Date) -> None:
-    """Mend the page of a night whose run was killed before it was in its place, or whose page is gone."""
-    from tasks.overview import refresh_overview
-
+    """Mend the pages of a night whose run was killed before all were in their places, or whose page is gone."""
     settled = settle_page(services, dataset.name, night)
-    if settled or _written_anew(services, dataset, night):
+    if settled or _written_anew(services, dataset, night) or _overview_lags(services, dataset.name, night):
         refresh_overview(services, night)
 
 
@@ -110,6 +109,20 @@ def _says(draft: Path) -> str:
         return str(json.loads(draft.read_bytes())["result"]["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _overview_lags(services: Services, dataset: str, night: Date) -> bool:
+    """Whether a page of all datasets is gone, or older than the night's own, which is always written before it."""
+    folder = services.project.reports
+    page = services.project.report_file(dataset, night.isoformat())
+    try:
+        written = page.stat().st_mtime_ns
+    except OSError:
+        return False
+    try:
+        return any((folder / name).stat().st_mtime_ns < written for name in (f"{night}.html", INDEX))
+    except FileNotFoundError:
+        return True
 
 
 def _written_anew(services: Services, dataset: Dataset, night: Date) -> bool:

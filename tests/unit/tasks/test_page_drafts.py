@@ -152,6 +152,21 @@ def test_a_page_that_is_gone_is_written_anew_with_what_the_state_keeps(services,
     assert "the report was gone" in page
 
 
+@pytest.mark.parametrize("lost", [f"{NIGHT}.html", "index.html"])
+def test_a_page_of_all_datasets_that_lags_is_written_anew(services, begin, finish, make_dataset, lost):
+    finish(*begin(7))
+    recover_page(services, make_dataset(), NIGHT)
+    page = services.project.reports / lost
+    page.unlink()
+    recover_page(services, make_dataset(), NIGHT)
+    os.utime(page, (0, 0))
+    recover_page(services, make_dataset(), NIGHT)
+    written = page.stat().st_mtime_ns
+    assert written > 0
+    recover_page(services, make_dataset(), NIGHT)
+    assert page.stat().st_mtime_ns == written
+
+
 def test_a_night_without_a_run_gets_no_page(services, make_dataset):
     recover_page(services, make_dataset(), NIGHT)
     assert not services.project.reports.exists()
