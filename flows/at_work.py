@@ -29,6 +29,7 @@ from tasks.night import (
     training_fingerprint,
     window_of,
 )
+from tasks.page_drafts import settle_page
 from tasks.stage_records import StageRecords
 from tasks.training import settle_training, training_window
 
@@ -217,6 +218,8 @@ def _abandon(night: Night) -> None:
         night.services.state.finish_run(night.run.id, "failed", result=result.model_dump(mode="json"))
     except SerenoError:
         logger.warning("run %s could not be closed; its lease will expire", night.run.id)
+    else:
+        settle_page(night.services, night.dataset.name, night.request.date)
 
 
 def _through(work: AtWork, stages: Sequence[Stage]) -> None:

@@ -131,6 +131,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 in_sample=in_sample,
                 output=night.work / "bundle",
                 tonight=night.prepared.sample if in_sample and night.prepared else None,
+                checkpoints=night.work / "checkpoints",
             ),
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
