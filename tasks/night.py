@@ -298,6 +298,9 @@ def _missing(services: Services, request: NightRequest, reason: str) -> NightRes
     return result
 
 
+_LISTS = ("held_because", "columns")
+
+
 @dataclass(frozen=True)
 class Acceptance:
     """A person took a blocked night.
@@ -306,15 +309,22 @@ class Acceptance:
         who: The person.
         of: What was taken: `Night.acceptance_key`.
         held_because: What the expectations said.
+        columns: The columns whose values were of a new kind.
     """
 
     who: str
     of: str
     held_because: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For the state."""
-        return {"who": self.who, "of": self.of, "held_because": list(self.held_because)}
+        return {
+            "who": self.who,
+            "of": self.of,
+            "held_because": list(self.held_because),
+            "columns": list(self.columns),
+        }
 
     @classmethod
     def given_before(cls, night: Night) -> Acceptance | None:
@@ -322,7 +332,7 @@ class Acceptance:
         for run in night.services.state.recent(night.dataset.name, night=night.request.date, kinds=("run", "validate")):
             given = run.accepted_by or {}
             if given.get("of") == night.acceptance_key:
-                return cls(str(given["who"]), str(given["of"]), tuple(given.get("held_because", ())))
+                return cls(str(given["who"]), str(given["of"]), *(tuple(given.get(x, ())) for x in _LISTS))
         return None
 
 

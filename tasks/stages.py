@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tasks.train import TrainingProcess
 
 logger = logging.getLogger("sereno.night")
+ENOUGH_NIGHTS = 3
+"""So many nights of a new kind say what is usual: the next one is scored by the nights before it again."""
 MIN_WINDOW_ROWS = 200
 """Fewer rows of history than this, and tonight's rows join the training (scores are then marked in-sample)."""
 
@@ -49,7 +51,7 @@ def _let_in(night: Night) -> bool:
     if not blocking or night.acceptance is not None:
         return True
     if night.request.options.accept:
-        night.acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking))
+        night.acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking), _columns_of_a_new_kind(night))
     else:
         night.acceptance = Acceptance.given_before(night)
     if night.acceptance is None:
@@ -296,15 +298,20 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
 
 
 def _of_a_new_kind(night: Night) -> bool:
-    """Whether a person let in a night whose values are unlike those before: no other night shows what is usual now."""
+    """Whether a person let in values unlike those before, and too few nights of the window show what is usual now."""
+    shown = [set((run.accepted_by or {}).get("columns", ())) for run in night.window]
+    return any(sum(column in columns for columns in shown) < ENOUGH_NIGHTS for column in _columns_of_a_new_kind(night))
+
+
+def _columns_of_a_new_kind(night: Night) -> tuple[str, ...]:
+    """The columns about whose values an expectation blocks this night."""
     outcomes = night.validated.outcomes if night.validated else ()
-    return any(
-        not outcome.success
-        and outcome.policy == "block"
-        and outcome.column is not None
-        and outcome.expect != "freshness"
+    columns = [
+        outcome.column
         for outcome in outcomes
-    )
+        if not outcome.success and outcome.policy == "block" and outcome.column and outcome.expect != "freshness"
+    ]
+    return tuple(dict.fromkeys(columns))
 
 
 def _training_nights(night: Night, in_sample: bool) -> tuple[str, ...]:

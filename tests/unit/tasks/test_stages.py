@@ -12,7 +12,8 @@ from schemas.results import ExpectationOutcome
 from tasks import stages, training
 from tasks.preprocess import Prepared
 
-YESTERDAY = SimpleNamespace(night=date(2026, 9, 19), counters={"rows": 600}, result={})
+YESTERDAY = SimpleNamespace(night=date(2026, 9, 19), counters={"rows": 600}, result={}, accepted_by=None)
+LET_IN = SimpleNamespace(**{**vars(YESTERDAY), "accepted_by": {"who": "ana", "of": "x", "columns": ["sent"]}})
 
 
 def outcome(**changes):
@@ -24,20 +25,21 @@ def outcome(**changes):
 def asked(make_dataset, make_rows, monkeypatch, tmp_path):
     """What the training process is asked on a night with these outcomes, and what the night warns of."""
 
-    def call(*outcomes, rows_before=600):
+    def call(*outcomes, rows_before=600, window=(YESTERDAY,)):
         pq.write_table(make_rows(300, start=10_000), tmp_path / "tonight.parquet")
         monkeypatch.setattr(training, "window_samples", lambda *_: [make_rows(rows_before)])
         night = SimpleNamespace(
             dataset=make_dataset(),
             services=SimpleNamespace(registry=SimpleNamespace(prepare=lambda: None)),
             request=SimpleNamespace(iso="2026-09-20"),
-            window=(YESTERDAY,),
+            window=window,
             validated=SimpleNamespace(outcomes=outcomes),
             prepared=Prepared({}, tmp_path / "tonight.parquet", 300),
             work=tmp_path,
             seed=1,
             warnings=[],
             training_failure="",
+            records=None,
         )
         requests = []
         trainer = SimpleNamespace(train=lambda request, _: requests.append(request))
@@ -59,6 +61,15 @@ def test_a_night_that_was_let_in_although_its_values_moved_far_trains_as_well(as
     assert (request.nights, request.in_sample) == (("2026-09-19", "2026-09-20"), True)
     assert pq.read_metadata(request.sample).num_rows == 900
     assert "unlike those of the nights before" in warnings[0]
+
+
+@pytest.mark.parametrize(("nights", "trains_itself"), [(2, True), (3, False)])
+def test_three_nights_of_a_new_kind_show_what_is_usual_so_the_next_one_is_scored_by_them(asked, nights, trains_itself):
+    assert asked(outcome(), window=(LET_IN,) * nights)[0].in_sample is trains_itself
+
+
+def test_nights_let_in_for_another_column_show_nothing(asked):
+    assert asked(outcome(column="ratio"), window=(LET_IN,) * 3)[0].in_sample
 
 
 @pytest.mark.parametrize(
