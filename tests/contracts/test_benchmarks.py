@@ -146,3 +146,18 @@ def test_planted_rows_differ_from_normal_ones_in_the_guilty_columns_only(planted
 def test_both_guilty_columns_must_be_named(planted_values):
     first = [["a", "b", "c"], ["a", "x", "y"], []]
     assert planted_values.share_found(first, [("a", "c"), ("a", "c"), ("a", "c")]) == pytest.approx(1 / 3)
+
+
+def test_files_that_any_process_opens_are_counted_once_and_new_ones_not_at_all(harness, tmp_path):
+    from opened_files import opened_files
+
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "left out").mkdir()
+    read, unread = tmp_path / "deep" / "er" / "read", tmp_path / "deep" / "unread"
+    for path in (read, unread, tmp_path / "left out" / "read"):
+        path.write_text("x")
+    code = f"open({str(read)!r}).read(); open({str(read)!r}).read(); open({str(tmp_path / 'deep' / 'new')!r}, 'w')"
+    code += f"; open({str(tmp_path / 'left out' / 'read')!r}); __import__('os').stat({str(unread)!r})"
+    with opened_files(tmp_path, without=[tmp_path / "left out"]) as found:
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert found == {read}
