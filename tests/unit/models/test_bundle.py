@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from models import bundle as bundle_module
 from models.bundle import FILES, bundle_hash, canonical_json, open_bundle, write_bundle
 from schemas.errors import BundleError
 
@@ -73,9 +74,41 @@ def test_a_path_in_place_of_a_name_is_refused(copy, name):
 
 def test_a_newer_protocol_says_to_upgrade(copy):
     rewrite(copy, protocol=99)
-    with pytest.raises(BundleError, match="protocol 99") as raised:
+    with pytest.raises(BundleError, match="protocol 99, this version reads 1") as raised:
         open_bundle(copy)
-    assert "upgrade" in str(raised.value.hint)
+    assert "pip install --upgrade sereno" in str(raised.value.hint)
+
+
+def test_a_protocol_that_nothing_reads_any_more_says_to_train_again(copy):
+    rewrite(copy, protocol=0)
+    with pytest.raises(BundleError, match="protocol 0") as raised:
+        open_bundle(copy)
+    assert raised.value.hint == "train again"
+
+
+def test_an_older_protocol_is_read_by_its_own_reader(copy, monkeypatch):
+    """As it will be when the next protocol comes: what is written has the new number, what is there is still read."""
+    monkeypatch.setattr(bundle_module, "PROTOCOL", 2)
+    asked = []
+
+    def read_new(folder, found, files):
+        asked.append(folder)
+        return bundle_module._READERS[1](folder, found, files)
+
+    monkeypatch.setattr(bundle_module, "_READERS", {**bundle_module._READERS, 2: read_new})
+    old = open_bundle(copy)
+    write_bundle(copy.with_name("new"), old)
+    assert open_bundle(copy.with_name("new")).detector == old.detector
+    assert asked == [copy.with_name("new")]
+
+
+def test_a_bundle_of_protocol_1_made_by_hand_is_read(copy):
+    """Its form is fixed for good: names, manifest and hash as the first release wrote them."""
+    names = ["calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras"]
+    digests = {name: hashlib.sha256((copy / name).read_bytes()).hexdigest() for name in names}
+    text = json.dumps({"files": digests, "protocol": 1}, separators=(",", ":")) + "\n"
+    (copy / "manifest.json").write_text(text)
+    assert open_bundle(copy, hashlib.sha256(text.encode()).hexdigest()).threshold > 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"protocol": 1, "files": 3}', "[" * 100_000], ids=range(5))
