@@ -119,16 +119,11 @@ def _history(
     project: Project, settings: Settings, request: NightRequest, files: Sequence[PlannedFile]
 ) -> tuple[tuple[Run, ...], str | None]:
     """The nights that would train, and the run that did this night already; the state is looked at without a trace."""
-    from infra.runtime.state import State
-    from tasks.services import looking_services
+    from tasks.services import looked_at
 
-    if settings.database is None and not (project.state / "state.db").is_file():
-        return (), None
-    url = settings.database.get_secret_value() if settings.database else project.database_url
-    with State.only_read(url) as state:
-        if state is None:
+    with looked_at(project, settings) as services:
+        if services is None:
             return (), None
-        services = looking_services(project, settings, state)
         done = find_done(services, request) if files else None
         return window_of(request, services), done.id if done else None
 

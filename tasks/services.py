@@ -56,3 +56,18 @@ def looking_services(project: Project, settings: Settings, state: State) -> Serv
     """Services for a command that only looks: nothing is created, and the state is the one that is given."""
     lake = Lake(settings.lake or project.lake)
     return Services(project, settings, lake, state, Registry(settings.mlflow.tracking_uri or "", project.artifacts))
+
+
+@contextmanager
+def looked_at(project: Project, settings: Settings) -> Iterator[Services | None]:
+    """Services of a project that is only looked at, without a trace; None where nothing was run yet.
+
+    Raises:
+        StateError: The state database cannot be read.
+    """
+    if settings.database is None and not (project.state / "state.db").is_file():
+        yield None
+        return
+    url = settings.database.get_secret_value() if settings.database else project.database_url
+    with State.only_read(url) as state:
+        yield None if state is None else looking_services(project, settings, state)

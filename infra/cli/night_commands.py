@@ -70,16 +70,24 @@ def backfill(
 ) -> int:
     """Do a range of nights of the dataset NAME, in order, a line each.
 
-    Nights that are done are skipped; a night that fails or is blocked does not stop the next ones. The exit code is
+    Says first how many nights there are to do, and about how long that takes. Nights that are done are skipped, so that
+    a stopped backfill goes on; a night that fails or is blocked does not stop the next ones. The exit code is
     that of the worst night.
     """
     from infra.cli.night_output import one_line, worst
     from infra.cli.orchestrated import many_nights
     from tasks.night import NightOptions
+    from tasks.plan_range import plan_range
 
     def told(result: NightResult) -> None:
         if not as_json:
             say(one_line(result))
+
+    if not as_json and last >= first:
+        project, resolved = invocation.resolved()
+        found = invocation.dataset(project, dataset)
+        ahead = plan_range(project, resolved.settings, found, first, last, train=not no_train, force=force)
+        say(ahead.line())
 
     options = NightOptions(train=not no_train, seed=seed, force=force)
     nights = many_nights(invocation, dataset, first, last, options, told)
