@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.runtime.lease import Lease
 from infra.runtime.logs import SecretFilter, run_log, secrets_of
-from infra.runtime.work import forget_night, resume_folder, work_folder
+from infra.runtime.work import forget_run, resume_folder, work_folder
 from schemas.dataset import Dataset, load_dataset
 from schemas.errors import SerenoError
 from schemas.results import NightResult
@@ -129,7 +129,7 @@ def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence
         _through(work, [report])
         result = conclude(work.night, work.failure)
         if result.status not in RESUMED:
-            forget_night(work.night.services.project, request.dataset.name, request.date)
+            forget_run(work.night.services.project, request.dataset.name, request.date, work.night.run.id)
         return result
 
 
@@ -163,7 +163,7 @@ def train_only(
             services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
             raise
         services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
-        forget_night(services.project, name, request.date)
+        forget_run(services.project, name, request.date, run.id)
     return decision
 
 
@@ -208,7 +208,7 @@ def _folder(
             yield folder, records
         finally:
             if folder.exists() and not records.exist():
-                forget_night(services.project, name, request.date)
+                forget_run(services.project, name, request.date, run.id)
 
 
 def _abandon(night: Night) -> None:

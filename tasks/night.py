@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.runtime.work import forget_run
 from schemas.errors import NoInput, UnreadableInput, UsageError
 from schemas.results import ModelOutcome, NightResult
 
@@ -242,8 +243,10 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
     from tasks.page_drafts import recover_page
+    from tasks.repair import forget_done_runs
 
     recover_page(services, request.dataset, request.date)
+    forget_done_runs(services, request.dataset.name, request.iso)
     if request.options.only_score:
         accepted_run(services, request)
         if request.options.version is not None:
@@ -260,6 +263,8 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     done = None if request.options.force else _done(services, request, print_)
     if done is None:
         return Due(print_, inputs)
+    # A run that was killed right after its final row had no time for it.
+    forget_run(services.project, request.dataset.name, request.date, done.id)
     reason = f"already done by run {done.id}"
     # The project may have been moved since.
     page = str(services.project.report_file(request.dataset.name, request.iso))

@@ -145,7 +145,7 @@ def _stores(project: Project, settings: Settings) -> Iterator[Finding]:
 
 def repair(invocation: Invocation) -> list[str]:
     """Put right what stopped runs left in the project's stores; a sentence for each thing."""
-    from infra.cli.prefect_server import private_or_known_server
+    from infra.cli.orchestrated import told_of_the_dead
     from infra.runtime.project import quiet_environment
     from tasks.repair import put_all_right
     from tasks.services import open_services
@@ -154,9 +154,5 @@ def repair(invocation: Invocation) -> list[str]:
     quiet_environment(project)
     with open_services(project, resolved.settings) as services:
         said = put_all_right(services)
-    if not project.prefect_home.is_dir():
-        return said
-    with private_or_known_server(project, resolved.settings):
-        from flows.recover import crash_dead_runs
-
-        return said + [f"flow run {name} of Prefect set to Crashed: its process is dead" for name in crash_dead_runs()]
+    dead = told_of_the_dead(project, resolved.settings)
+    return said + [f"flow run {name} of Prefect set to Crashed: its process is dead" for name in dead]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def one_night(invocation: Invocation, name: str, night: Date, options: NightOptions) -> NightResult:
     """Do one night, or say at once that it is done or that nothing arrived; the server is started only when needed."""
     from infra.runtime.project import quiet_environment
+    from infra.runtime.work import remove_stale_work
     from schemas.results import NightResult
     from tasks.night import NightRequest, look_at
     from tasks.services import open_services
@@ -34,6 +35,8 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
     with open_services(project, resolved.settings) as services:
         found = look_at(services, NightRequest(dataset, night, options))
     if isinstance(found, NightResult):
+        if remove_stale_work(project):
+            told_of_the_dead(project, resolved.settings)
         return found
     with orchestration(invocation, project, resolved.settings, trains=options.trains) as session:
         from flows.outcome import night_tags
@@ -45,6 +48,18 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
         if not session.results:
             state.result()
         return session.results[-1]
+
+
+def told_of_the_dead(project: Project, settings: Settings) -> list[str]:
+    """Tell Prefect of flow runs whose process died, where nothing else is done with it; return their names."""
+    from infra.cli.prefect_server import private_or_known_server
+
+    if not project.prefect_home.is_dir():
+        return []
+    with private_or_known_server(project, settings):
+        from flows.recover import crash_dead_runs
+
+        return crash_dead_runs()
 
 
 def flow_for(options: NightOptions) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from infra.runtime.signals import sigterm_exits
 _HOLDER_FILE = ".holder"
 _KEY_FILE = ".key"
 RESUME_DAYS = 7
+_TRIES = 5
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def session_folder(project: Project) -> Iterator[Path]:
 def resume_folder(project: Project, dataset: str, night: Night, key: str, run_id: str) -> Iterator[Path]:
     """Yield a run's own folder, ``DATASET/NIGHT/RUN``, with what a stopped run of the same key left.
 
-    The caller holds the night's lease, and calls `forget_night` when the night is done; else the folder stays for
+    The caller holds the night's lease, and calls `forget_run` when the night is done; else the folder stays for
     `RESUME_DAYS`. It is taken over by its name: a process that lost the night without knowing it finds it gone.
 
     Args:
@@ -52,32 +53,35 @@ def resume_folder(project: Project, dataset: str, night: Night, key: str, run_id
     """
     folder = project.resume / dataset / as_night(night).isoformat() / run_id
     project.create_state()
+    remove_old_resumes(project)
     for other in sorted(folder.parent.glob("*"), reverse=True):
         if not folder.exists() and _text(other / _KEY_FILE) == key:
+            claim(other)  # before the move: to others it is an old one of nobody's until then
             other.rename(folder)
         else:
             _remove(other, project.resume)
-    remove_old_resumes(project)
     claim(folder)
     (folder / _KEY_FILE).write_text(key, encoding="ascii")
     with sigterm_exits():
         yield folder
 
 
-def forget_night(project: Project, dataset: str, night: Night) -> None:
-    """Remove what a night's stages left: it is done."""
-    for folder in (project.resume / dataset / as_night(night).isoformat()).glob("*"):
-        _remove(folder, project.resume)
+def forget_run(project: Project, dataset: str, night: Night, run_id: str) -> None:
+    """Remove what a run's stages left: it is done. Another run may be at work on the night by now, in its folder."""
+    _remove(project.resume / dataset / as_night(night).isoformat() / run_id, project.resume)
 
 
 def remove_old_resumes(project: Project) -> list[Path]:
     """Remove what nights that nobody asked for again left, and return the folders."""
     oldest, removed = time.time() - RESUME_DAYS * 86_400, []
-    for holder in sorted(project.resume.glob(f"*/*/*/{_HOLDER_FILE}")):
+    for folder in sorted(project.resume.glob("*/*/*")):
         with suppress(OSError):
-            if holder.stat().st_mtime < oldest and Holder.parse(holder.read_text(encoding="utf-8")).alive() is not True:
-                _remove(holder.parent, project.resume)
-                removed.append(holder.parent)
+            holder = folder / _HOLDER_FILE
+            # One without a holder was made anew by a process that had lost it.
+            since = (holder if holder.exists() else folder).stat().st_mtime
+            if since < oldest and Holder.parse(_text(holder) or "").alive() is not True:
+                _remove(folder, project.resume)
+                removed.append(folder)
     return removed
 
 
@@ -95,7 +99,10 @@ def _scratch(project: Project, folder: Path) -> Iterator[Path]:
 
 def claim(folder: Path) -> None:
     """Make a scratch folder and write into it whose it is, so that others may remove it when this process is dead."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # another run's end took away a parent that was empty for a moment
+            folder.mkdir(parents=True, exist_ok=True)
+            break
     (folder / _HOLDER_FILE).write_text(str(Holder.this_process()), encoding="utf-8")
 
 
