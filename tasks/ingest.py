@@ -7,15 +7,16 @@ error names all such files.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date as Date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from schemas.errors import BlockedNight, SerenoError, UnreadableInput
+from schemas.errors import BlockedNight, SerenoError, UnreadableInput, listed
 from tasks.addresses import Address, file_system, parse_address, resolve_inputs
 from tasks.decode import LineBlocks, open_decompressed, readable
 from tasks.night_rows import only_of_night
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tasks.night_rows import Take
 
 CHUNK = 4 << 20
+_COMPLETE = "wait until the delivery is complete, then run again"
 
 
 class Compute(Protocol):
@@ -138,6 +140,23 @@ def hash_inputs(addresses: Sequence[str], inputs: InputSettings, compute: Comput
     return dict(zip(addresses, hashes, strict=True))
 
 
+def check_unchanged(files: Sequence[SourceFile], hashes: Mapping[str, str]) -> None:
+    """Do nothing where what was read is what the fingerprint was made of.
+
+    Args:
+        files: As they were read.
+        hashes: What `hash_inputs` gave before.
+
+    Raises:
+        UnreadableInput: A file was replaced, came or went in between.
+    """
+    if sorted(file.sha256 for file in files) == sorted(hashes.values()):
+        return
+    known = set(hashes.values())
+    other = [file.name for file in files if file.sha256 not in known]
+    raise UnreadableInput(f"{listed(other) or 'the input'}: changed after the night had begun", hint=_COMPLETE)
+
+
 def hash_file(address: str, limit: int) -> str:
     """SHA-256 of one file's bytes as delivered."""
     digest = hashlib.sha256()
@@ -173,8 +192,7 @@ def _stage(address: Address, path: Path, dataset: Dataset, date: Date, limit: in
     parts = PartWriter(own, address.name, dataset.partition_rows)
     rejects = RejectWriter(own / "rejects.parquet", address.name)
     form = _read(path, address.name, dataset, limit, only_of_night(dataset, date, parts.add, rejects), rejects)
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+    if _changed_since(before, path, sha256, limit):
         raise _changed(address.name)
     source = SourceFile(
         address.shown,
@@ -188,6 +206,14 @@ def _stage(address: Address, path: Path, dataset: Dataset, date: Date, limit: in
         rejects.rows,
     )
     return _FileOutcome(source, parts.close(), rejects.close(), form.warnings)
+
+
+def _changed_since(before: os.stat_result, path: Path, sha256: str, limit: int) -> bool:
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        return True
+    # Another owner or name changes this as well; a copy that keeps the times of its source changes nothing else.
+    return before.st_ctime_ns != after.st_ctime_ns and hash_file(str(path), limit) != sha256
 
 
 @dataclass(frozen=True)
@@ -264,9 +290,7 @@ def _open(address: Address) -> IO[bytes]:
 
 
 def _changed(name: str) -> UnreadableInput:
-    return UnreadableInput(
-        f"{name}: the file changed while it was read", hint="wait until the delivery is complete, then run again"
-    )
+    return UnreadableInput(f"{name}: the file changed while it was read", hint=_COMPLETE)
 
 
 def _one_error(errors: Sequence[SerenoError]) -> SerenoError:

@@ -14,6 +14,7 @@ from schemas.dataset import Dataset
 from schemas.errors import NoInput, UnreadableInput
 from schemas.settings import InputSettings
 from tasks import ingest as module
+from tasks.addresses import resolve_inputs
 from tasks.ingest import hash_inputs, ingest
 
 NIGHT = date(2026, 9, 20)
@@ -119,6 +120,59 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_read", read_and_grow)
     with pytest.raises(UnreadableInput, match="changed while it was read"):
         run(dataset(), tmp_path)
+
+
+def test_a_change_that_keeps_size_and_times_is_seen(tmp_path, monkeypatch):
+    path = tmp_path / "1.csv"
+    path.write_text("a,b\n1,2\n")
+    before, read = path.stat(), module._read
+
+    def read_and_rewrite(*args):
+        form = read(*args)
+        path.write_text("a,b\n3,4\n")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return form
+
+    monkeypatch.setattr(module, "_read", read_and_rewrite)
+    with pytest.raises(UnreadableInput, match="changed while it was read"):
+        run(dataset(), tmp_path)
+
+
+def test_a_file_that_gets_another_mode_or_a_second_name_meanwhile_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "1.csv"
+    path.write_text("a,b\n1,2\n")
+    read = module._read
+
+    def read_and_link(*args):
+        path.chmod(0o600)
+        os.link(path, tmp_path / "backup")
+        return read(*args)
+
+    monkeypatch.setattr(module, "_read", read_and_link)
+    assert len(rows(run(dataset(), tmp_path))) == 1
+
+
+@pytest.mark.parametrize("change", ["replaced", "came", "went"])
+def test_what_changed_between_fingerprint_and_reading_is_seen(change, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,b\n3,4\n")
+    hashes = hash_inputs(resolve_inputs(dataset(), NIGHT, tmp_path, INPUTS), INPUTS)
+    module.check_unchanged(run(dataset(), tmp_path).files, hashes)
+    if change == "went":
+        (tmp_path / "2.csv").unlink()
+    else:
+        (tmp_path / ("2.csv" if change == "replaced" else "3.csv")).write_text("a,b\n5,6\n")
+    name = {"replaced": "2.csv", "came": "3.csv", "went": "the input"}[change]
+    with pytest.raises(UnreadableInput, match=f"{name}: changed after the night had begun") as raised:
+        module.check_unchanged(run(dataset(), tmp_path).files, hashes)
+    assert raised.value.hint == "wait until the delivery is complete, then run again"
+
+
+def test_a_file_whose_time_lies_in_the_future_is_read(tmp_path):
+    path = tmp_path / "1.csv"
+    path.write_text("a,b\n1,2\n")
+    os.utime(path, (4_000_000_000, 4_000_000_000))
+    assert len(rows(run(dataset(), tmp_path))) == 1
 
 
 def test_what_is_no_regular_file_is_not_opened(tmp_path):
