@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -39,10 +40,19 @@ def crash_dead_runs() -> list[str]:
     """
     wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}})
     with get_client(sync_client=True) as client:
-        dead = [run for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE) if _is_dead(run)]
+        dead = [run for run in _all(client, wanted) if _is_dead(run)]
         for run in dead:
             _crash(client, run)
     return [run.name for run in dead]
+
+
+def _all(client: SyncPrefectClient, wanted: FlowRunFilter) -> Iterator[FlowRun]:
+    """A server that many share may have more than a page of flow runs at work."""
+    for page in count():
+        found = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=page * PAGE)
+        yield from found
+        if len(found) < PAGE:
+            return
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> None:

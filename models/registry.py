@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.mlflow_model import bundle_folder, settings_of, write_model_folder
-from models.mlflow_repair import end_stopped
+from models.mlflow_repair import RUN_TAG, end_stopped
 from models.mlflow_runs import close_leftovers, log_training, runs_of
 from models.mlflow_store import connect, ensure_registered, experiment_of, file_path, first_line, sqlite_file, told
 from schemas.errors import BundleError, SerenoError, UsageError
@@ -218,16 +218,23 @@ class Registry:
         """The file of the store, None where a server or another database keeps it."""
         return sqlite_file(self._uri)
 
-    def end_stopped(self, name: str, is_stopped: Callable[[str], bool]) -> int:
+    def end_stopped(self, name: str, is_stopped: Callable[[str], bool], before: float | None = None) -> int:
         """End the MLflow runs that stopped runs of ours left open, and return how many.
 
         Args:
             name: The dataset.
             is_stopped: Whether one of our runs, by its id, is at work no more.
+            before: Only MLflow runs that began before this moment, in seconds since 1970.
         """
+
+        def is_left(run: Run) -> bool:
+            is_old = before is None or run.info.start_time < before * 1000
+            return is_old and is_stopped(run.data.tags.get(RUN_TAG, ""))
+
         with told("end what stopped runs left"):
+            client = self._connected()
             return end_stopped(
-                self._connected(), name, is_stopped, lambda bundle_hash: self.find(name, bundle_hash) is not None
+                client, name, self._artifacts, is_left, lambda digest: self.find(name, digest) is not None
             )
 
     def _connected(self) -> MlflowClient:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.runtime.work import forget_run
 from schemas.errors import NoInput, UnreadableInput, UsageError
 from schemas.results import ModelOutcome, NightResult
 
@@ -263,8 +262,6 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     done = None if request.options.force else _done(services, request, print_)
     if done is None:
         return Due(print_, inputs)
-    # A run that was killed right after its final row had no time for it.
-    forget_run(services.project, request.dataset.name, request.date, done.id)
     reason = f"already done by run {done.id}"
     # The project may have been moved since.
     page = str(services.project.report_file(request.dataset.name, request.iso))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,8 @@ from urllib.parse import urlsplit
 
 from infra.runtime.holder import Holder
 from infra.runtime.lake_rows import NIGHT
-from infra.runtime.work import remove_old_resumes, remove_stale_work
-from schemas.errors import LockedNight, SerenoError
+from infra.runtime.work import forget_run, remove_old_resumes, remove_stale_work
+from schemas.errors import LockedNight, StateError
 
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
@@ -29,13 +30,18 @@ SLACK = timedelta(minutes=5)
 """Clocks of a file server and of this machine may differ."""
 
 AT_WORK_SECONDS = 3_600.0
-"""A file that is younger may belong to a run that began a moment ago."""
+"""What is younger may belong to a run that began a moment ago, or to one on another machine that lost its lease."""
+
+UNFINISHED = ("running", "failed", "blocked")
+"""How runs stand whose finished stages are kept for the next one."""
 
 logger = logging.getLogger("sereno.repair")
 
 
 def put_right(services: Services) -> list[str]:
     """Mend what stopped runs of the project left, close them, and say each in the log.
+
+    What cannot be mended is a warning there: it must not keep other nights from being done.
 
     Returns:
         What was put right, a sentence each; empty where every run that says so is at work.
@@ -58,13 +64,24 @@ def put_all_right(services: Services) -> list[str]:
     """
     said = put_right(services)
     for name in services.project.dataset_names():
-        left = old_orphans(services, name)
-        for path in left:
-            path.unlink(missing_ok=True)
-        said += _said(f"{name}: {{}} that no commit names removed", len(left))
-        said += mend_registry(services, name, None)
-    gone = [*remove_stale_work(services.project), *remove_old_resumes(services.project)]
+        removed = sum(_is_removed(path) for path in old_orphans(services, name))
+        said += _said(f"{name}: {{}} that no commit names removed", removed)
+        if has_registry(services):
+            said += end_mlflow_runs(services, name)
+            said += tell_ledger(services, name)
+    gone = [*remove_stale_work(services.project), *remove_old_resumes(services.project), *forget_done_runs(services)]
     return said + list(_said("{} of stopped runs removed", len(gone), "folder"))
+
+
+def forget_done_runs(services: Services, dataset: str = "*", night: str = "*") -> list[Path]:
+    """Remove the stages' files of runs that were stopped between their final row and their last step."""
+    removed = []
+    for folder in sorted(services.project.resume.glob(f"{dataset}/{night}/*")):
+        with suppress(StateError):  # another state database's
+            if services.state.run(folder.name).status not in UNFINISHED:
+                forget_run(services.project, folder.parts[-3], folder.parts[-2], folder.name)
+                removed.append(folder)
+    return removed
 
 
 def old_orphans(services: Services, name: str) -> list[Path]:
@@ -75,7 +92,24 @@ def old_orphans(services: Services, name: str) -> list[Path]:
     newest = time.time() - AT_WORK_SECONDS
     folders = [local_folder(services.lake.uri(name, table)) for table in TABLES]
     found = [path for folder in folders if folder is not None for path in orphans(folder)]
-    return [path for path in found if path.parent.name not in busy and path.stat().st_mtime < newest]
+    return [path for path in found if path.parent.name not in busy and _written(path) < newest]
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # somebody else removed it
+        return time.time()
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            logger.warning("a file that no commit names stays: %s", error)
+        return False
+    return True
 
 
 def _mended(services: Services, run: Run) -> list[str]:
@@ -86,11 +120,12 @@ def _mended(services: Services, run: Run) -> list[str]:
     said = [f"{what}: run {run.id} ({run.kind}) {'ended without a word' if gone else 'lost its lease'}; closed"]
     # A process that cannot be seen may still be at work: its files are left to `doctor --repair`.
     if gone:
-        said += _said(f"{what}: {{}} that no commit names removed", _remove_orphans(services, run))
-    try:
-        said += mend_registry(services, run.dataset, {run.id})
-    except SerenoError as error:
-        logger.warning("%s: MLflow was not put right: %s", what, error)
+        with _left_for_later(f"{what}: the lake"):
+            said += _said(f"{what}: {{}} that no commit names removed", _remove_orphans(services, run))
+    with _left_for_later(f"{what}: MLflow"):
+        if has_registry(services):
+            said += end_mlflow_runs(services, run.dataset, run) if gone else []
+            said += tell_ledger(services, run.dataset, run)
     services.state.close_run(run.id, said[0])
     settle_page(services, run.dataset, run.night)
     for sentence in said:
@@ -98,45 +133,54 @@ def _mended(services: Services, run: Run) -> list[str]:
     return said
 
 
+@contextmanager
+def _left_for_later(what: str) -> Iterator[None]:
+    try:
+        yield
+    except LockedNight:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a look back must not cost tonight, whatever a store says
+        logger.warning("%s was not put right: %s; later: sereno doctor --repair", what, error)
+
+
 def _remove_orphans(services: Services, run: Run) -> int:
     from infra.runtime.lake_repair import orphans, staged_commits
 
-    alone = all(other.id == run.id or other.dataset != run.dataset for other in services.state.live())
-    removed = 0
-    for table in TABLES:
-        folder = local_folder(services.lake.uri(run.dataset, table))
-        if folder is None or not folder.is_dir():
-            continue
-        left = orphans(folder, night=run.night, since=run.started_at - SLACK)
-        for path in [*left, *(staged_commits(folder) if alone else ())]:
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+    folders = [local_folder(services.lake.uri(run.dataset, table)) for table in TABLES]
+    local = [folder for folder in folders if folder is not None]
+    staged = [path for folder in local for path in staged_commits(folder)]
+    # Asked after the look: whoever writes an entry at this moment says that it runs.
+    if any(other.id != run.id and other.dataset == run.dataset for other in services.state.live()):
+        staged = []
+    left = [path for folder in local for path in orphans(folder, night=run.night, since=run.started_at - SLACK)]
+    return sum(_is_removed(path) for path in [*left, *staged])
 
 
-def mend_registry(services: Services, name: str, run_ids: set[str] | None) -> list[str]:
-    """End the MLflow runs that stopped runs left open, tell the ledger of versions that it misses, align the alias.
+def end_mlflow_runs(services: Services, name: str, stopped: Run | None = None) -> list[str]:
+    """End the MLflow runs that a stopped run left open; those of all that are not at work, where none is given."""
+    since = time.time() - AT_WORK_SECONDS if stopped is None else None
+    ended = services.registry.end_stopped(name, lambda run_id: _is_of(services, run_id, stopped), since)
+    return list(_said(f"{name}: {{}} of MLflow without an end closed", ended, "run"))
 
-    Args:
-        services: The stores.
-        name: The dataset.
-        run_ids: The stopped runs; all that are not at work, where None is given.
-    """
+
+def tell_ledger(services: Services, name: str, stopped: Run | None = None) -> list[str]:
+    """Tell the ledger of versions that it misses as a stopped run had no time to tell of them, and align the alias."""
     from tasks.training import note_registered
     from tasks.versions import align_alias
 
-    if not _has_registry(services):
-        return []
     registry, state = services.registry, services.state
-    alive = {run.id for run in state.live(name)} - (run_ids or set())
-    ended = registry.end_stopped(name, lambda run_id: run_id in run_ids if run_ids else run_id not in alive)
-    said = list(_said(f"{name}: {{}} of MLflow without an end closed", ended, "run"))
+    said = []
     known = {row.bundle_hash for row in state.ledger(name)}
     for version in registry.versions(name):
         made_by = version.tags.get("run_id", "")
-        if version.bundle_hash not in known and (made_by in run_ids if run_ids else made_by not in alive):
+        if version.bundle_hash in known or not _is_of(services, made_by, stopped):
+            continue
+        if state.ledger(name, bundle_hash=version.bundle_hash):  # by now
+            continue
+        if made_by or version.created_at.timestamp() < time.time() - AT_WORK_SECONDS:
             note_registered(services, name, version)
-            said.append(f"{name}: version {version.version} was registered by {made_by}; the ledger says so now")
+            by = made_by or "a command that was stopped"
+            said.append(f"{name}: version {version.version} was registered by {by}; the ledger says so now")
     before = registry.champion(name)
     align_alias(registry, state, name)
     if (after := registry.champion(name)) != before:
@@ -144,7 +188,17 @@ def mend_registry(services: Services, name: str, run_ids: set[str] | None) -> li
     return said
 
 
-def _has_registry(services: Services) -> bool:
+def _is_of(services: Services, run_id: str, stopped: Run | None) -> bool:
+    """Whether a run is the stopped one, or is not at work, where none is given; asked anew for each, as runs begin."""
+    if stopped is not None:
+        return run_id == stopped.id
+    try:
+        return services.state.run(run_id).status != "running"
+    except StateError:  # of a state database that was restored, or a command that is no run
+        return True
+
+
+def has_registry(services: Services) -> bool:
     """Whether MLflow's store is there: it is not made for the sake of looking."""
     path = services.registry.store_file
     return path is None or path.is_file()

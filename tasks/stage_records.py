@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 FOLDER = "stages"
+CHECKPOINTS = "checkpoints"
+"""Where a training that was stopped left what it goes on from: the one thing of an unfinished stage that is kept."""
+
 _PLACE = "$work"
 ORDER = ("ingest", "validate", "preprocess", "train", "gate", "score")
 
@@ -72,9 +75,17 @@ class StageRecords:
                 return None
             sizes: dict[str, int] = record["files"]
             whole = all((self.work / name).stat().st_size == size for name, size in sizes.items())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return self._found(record) if whole else None
+
+    def tidy(self) -> None:
+        """Remove what unfinished stages left: a stage begins without files that a stopped one, or its writer, holds."""
+        named = {self.work / name for stage in ORDER for name in self._files_of(stage)}
+        for path in self.files() - named:
+            inside = path.relative_to(self.work).parts
+            if inside[0] != CHECKPOINTS and not (len(inside) == 1 and inside[0].startswith(".")):
+                path.unlink(missing_ok=True)
 
     def forget(self, stage: str) -> None:
         """Remove the records of a stage and of those after it."""
@@ -94,6 +105,12 @@ class StageRecords:
         _sync(draft)
         with durable("stage.record"):
             draft.replace(file)
+
+    def _files_of(self, stage: str) -> Sequence[str]:
+        try:
+            return list(json.loads(self.file(stage).read_bytes())["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
 
     def files(self) -> set[Path]:
         """Every file of the night that is no record."""
@@ -141,12 +158,14 @@ def recorded(
                 )
                 return None
             records.forget(name)
+            records.tidy()
             files, versions, warnings = records.files(), dict(night.versions), len(night.warnings)
             stage(night, *args, **kwargs)
             if holds(night):
                 made = {
                     "found": {what: _adapter(what).dump_python(getattr(night, what), mode="json") for what in found},
                     "versions": {table: at for table, at in night.versions.items() if versions.get(table) != at},
+                    "run": night.run.id,
                     "warnings": night.warnings[warnings:],
                 }
                 records.write(name, made, known, sorted(records.files() - files))
@@ -162,10 +181,14 @@ def _take_over(night: Night, found: Sequence[str], record: Mapping[str, Any], ho
     try:
         for what in found:
             setattr(night, what, _adapter(what).validate_python(record["found"][what]))
+        committed = all(
+            night.services.lake.written_by(night.dataset.name, table, version) == record["run"]
+            for table, version in record["versions"].items()
+        )
     except (ValueError, KeyError):  # written by another release
         usable = False
     else:
-        usable = holds(night)
+        usable = committed and holds(night)
     if not usable:
         for what, value in before.items():
             setattr(night, what, value)

@@ -15,7 +15,7 @@ from schemas.errors import BlockedNight, LockedNight, SerenoError
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.night import Acceptance, Night, accepted_run, actor
-from tasks.stage_records import recorded
+from tasks.stage_records import CHECKPOINTS, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,13 +63,20 @@ def _let_in(night: Night) -> bool:
 
 @recorded("ingested")
 def ingest(night: Night, compute: Compute) -> None:
-    """Read the night's files into staged parts."""
+    """Read the night's files into staged parts.
+
+    Raises:
+        UnreadableInput: They are not, or no longer, what the fingerprint was made of.
+    """
+    from tasks.ingest import check_unchanged
     from tasks.ingest import ingest as read_files
 
     services = night.services
-    night.ingested = read_files(
+    found = read_files(
         night.dataset, night.request.date, services.project.root, services.settings.inputs, compute, night.work
     )
+    check_unchanged(found.files, night.inputs)
+    night.ingested = found
     night.warnings += night.ingested.warnings
 
 
@@ -133,7 +140,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 in_sample=in_sample,
                 output=night.work / "bundle",
                 tonight=night.prepared.sample if in_sample and night.prepared else None,
-                checkpoints=night.work / "checkpoints",
+                checkpoints=night.work / CHECKPOINTS,
             ),
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
@@ -141,7 +148,14 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
         )
 
 
-@recorded("challenger", "decision", facts=_standing, holds=lambda night: night.decision is not None)
+def _is_judged(night: Night) -> bool:
+    """Whether there is a decision, and the registry still has the version that it is about."""
+    if night.decision is None or night.trained is None:
+        return False
+    return night.services.registry.find(night.dataset.name, night.trained.bundle_hash) == night.challenger
+
+
+@recorded("challenger", "decision", facts=_standing, holds=_is_judged)
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
     from tasks.gate import Tonight, judge

@@ -71,9 +71,9 @@ def settle_training(night: Night) -> TrainingDecision:
     """
     if night.trained is None or night.decision is None or night.challenger is None:
         raise TrainingFailed(f"{night.dataset.name}: {night.training_failure or 'training ended without a detector'}")
-    from tasks.promotion import becomes_champion, in_words, record_decision
+    from tasks.promotion import becomes_champion, champion_before, in_words, record_decision
 
-    first = night.services.state.champion(night.dataset.name) is None
+    first = champion_before(night) is None
     promote = becomes_champion(night.dataset, night.decision, first=first)
     record_decision(night, promote=promote)
     summary = night.trained.summary
@@ -107,7 +107,7 @@ def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run
 def note_registered(services: Services, name: str, found: VersionInfo) -> None:
     """Tell the ledger of a version that a run registered, but had no time to tell of, as that run would have."""
     rows = sum(int(found.metrics.get(part, 0)) for part in ("rows_fit", "rows_stop", "rows_calibrate"))
-    _note(services, name, found.version, found.bundle_hash, rows, found.tags.get("run_id", ""), found.metrics)
+    _note(services, name, found.version, found.bundle_hash, rows, found.tags.get("run_id"), found.metrics)
 
 
 def _note(
@@ -116,7 +116,7 @@ def _note(
     version: str,
     bundle_hash: str,
     rows: int,
-    run_id: str,
+    run_id: str | None,
     metrics: Mapping[str, float],
 ) -> None:
     services.state.record(
@@ -125,7 +125,7 @@ def _note(
         bundle_hash,
         "registered",
         reason=f"trained on {rows:,} rows",
-        actor=f"run {run_id}",
+        actor=f"run {run_id}" if run_id else "a command that was stopped",
         run_id=run_id,
         metrics=metrics,
     )

@@ -17,7 +17,7 @@ import pyarrow as pa
 from infra.runtime.lake_pinned import pinned_dataset
 from infra.runtime.lake_rows import NIGHT, check_columns, rows_of_night, stored_schema
 from infra.runtime.lake_scan import empty_table, scan, wanted_schema
-from infra.runtime.lake_tables import commit, missing_table, open_table, require_table
+from infra.runtime.lake_tables import commit, missing_table, open_table, require_table, run_of
 from infra.runtime.nights import Night, as_night
 from schemas.errors import LakeError
 
@@ -93,6 +93,10 @@ class Lake:
         """Return the newest version of a table, None where there is no table."""
         opened = self._open(dataset, table, None)
         return None if opened is None else int(opened.version())
+
+    def written_by(self, dataset: str, table: str, version: int) -> str | None:
+        """Return the run whose commit made a version, None where the lake has no such version, or not by a run."""
+        return run_of(self.uri(dataset, table), self._options, version)
 
     def nights(self, dataset: str, table: str, version: int | None = None) -> list[date]:
         """Return the nights that have rows, oldest first."""

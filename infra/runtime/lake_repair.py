@@ -19,7 +19,8 @@ _STAGED = "#"  # how the object store names a file that is not in its place yet
 def orphans(table: Path, *, night: date | None = None, since: datetime | None = None) -> list[Path]:
     """Return the files of a local table that no commit ever named.
 
-    A commit's own file may follow at any moment: the caller knows that nobody writes to the night.
+    A commit's own file may follow at any moment: the caller knows that nobody writes to the night. Where the log cannot
+    be read as a whole nothing can be said, and no file is returned.
 
     Args:
         table: The table's folder.
@@ -30,7 +31,10 @@ def orphans(table: Path, *, night: date | None = None, since: datetime | None = 
     found = [path for path in table.glob(f"{NIGHT}={pattern}/*") if path.is_file() and _is_after(path, since)]
     if not found:
         return []
-    named = set(_named(table))
+    try:
+        named = set(_named(table))
+    except (OSError, ValueError):
+        return []
     return sorted(path for path in found if str(path.relative_to(table)) not in named)
 
 
@@ -40,20 +44,23 @@ def staged_commits(table: Path) -> list[Path]:
 
 
 def _is_after(path: Path, since: datetime | None) -> bool:
-    return since is None or path.stat().st_mtime >= since.timestamp()
+    with suppress(FileNotFoundError):
+        return since is None or path.stat().st_mtime >= since.timestamp()
+    return False
 
 
 def _named(table: Path) -> Iterator[str]:
-    """Every file that an entry of the log adds; entries are never cleaned up, and those of today are there, too."""
-    from deltalake import DeltaTable
+    """Every file that an entry of the log ever added.
 
-    for entry in (table / _LOG).glob("*.json"):
-        with suppress(ValueError, OSError):
-            for line in entry.read_text(encoding="utf-8").splitlines():
-                added: dict[str, Any] = json.loads(line).get("add") or {}
-                if "path" in added:
-                    yield unquote(str(added["path"]))
-    if (table / _LOG).is_dir():
-        root = str(table.absolute()).rstrip("/")
-        for uri in DeltaTable(root).file_uris():
-            yield unquote(uri).removeprefix("file://").removeprefix(f"{root}/")
+    Raises:
+        ValueError: Another tool cleaned up the log's beginning, or an entry is not whole.
+        OSError: An entry cannot be read.
+    """
+    entries = sorted(path for path in (table / _LOG).glob("*.json") if path.stem.isdigit())
+    if not entries or [int(entry.stem) for entry in entries] != list(range(len(entries))):
+        raise ValueError("entries are missing")
+    for entry in entries:
+        for line in entry.read_text(encoding="utf-8").splitlines():
+            added: dict[str, Any] = json.loads(line).get("add") or {}
+            if "path" in added:
+                yield unquote(str(added["path"]))

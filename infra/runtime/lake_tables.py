@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _TRIES = 8
+RUN = "sereno_run"
+"""What a commit's own metadata calls the run that made it."""
 
 
 def open_table(uri: str, options: Mapping[str, str], version: int | None) -> DeltaTable | None:
@@ -56,6 +58,15 @@ def require_table(uri: str, options: Mapping[str, str], version: int) -> DeltaTa
     if opened is None:
         raise missing_table(uri)
     return opened
+
+
+def run_of(uri: str, options: Mapping[str, str], version: int) -> str | None:
+    """Return the run that stands in a version's commit, None where there is no such version or it names none."""
+    try:
+        (made,) = require_table(uri, options, version).history(1)
+    except LakeError:
+        return None
+    return str(made.get(RUN)) if made.get(RUN) else None
 
 
 def missing_table(uri: str) -> LakeError:
@@ -110,7 +121,7 @@ def commit(
 def _overwrite(table: DeltaTable, rows: Rows, night: date, run_id: str | None) -> int:
     from deltalake import CommitProperties, write_deltalake
 
-    said = {"sereno_night": night.isoformat(), "sereno_run": run_id or ""}
+    said = {"sereno_night": night.isoformat(), RUN: run_id or ""}
     with durable("lake.commit"):
         write_deltalake(
             table,

@@ -74,7 +74,8 @@ def test_every_error_of_the_tree_was_thought_of():
     def tree(kind):
         return {kind}.union(*(tree(child) for child in kind.__subclasses__()))
 
-    assert tree(SerenoError) <= {type(error) for error in PASSING + STAYING}
+    told = {kind for kind in tree(SerenoError) if not kind.__name__.startswith("_")}
+    assert told <= {type(error) for error in PASSING + STAYING}
 
 
 def test_a_training_is_never_repeated_and_every_other_stage_twice():
