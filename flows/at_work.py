@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.runtime.lease import Lease
 from infra.runtime.logs import SecretFilter, run_log, secrets_of
+from infra.runtime.refusals import described, remedy
 from infra.runtime.work import forget_run, resume_folder, work_folder
 from schemas.dataset import Dataset, load_dataset
-from schemas.errors import SerenoError
+from schemas.errors import LockedNight, SerenoError
 from schemas.results import NightResult
 from tasks.conclude import conclude
 from tasks.input_sizes import input_sizes
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tasks.services import Services
     from tasks.training import TrainingDecision
 
+STOPPED = "stopped before it ended"
 RESUMED = ("failed", "blocked")
 """How a night ends whose finished stages are kept: it will be asked for again."""
 
@@ -120,6 +122,8 @@ def do_night(
 
 def _said(session: Session, error: Exception) -> str:
     text = str(error) if isinstance(error, SerenoError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and (hint := remedy(error, session.services.project.state)) is not None:
+        text = f"{described(error)}\nHint: {hint}"
     return SecretFilter(secrets_of(session.services.settings)).mask(text)
 
 
@@ -159,7 +163,7 @@ def train_only(
                 stage(work)
             decision = settle_training(work.night)
         except BaseException as error:
-            reason = _said(session, error) if isinstance(error, Exception) else "stopped before it ended"
+            reason = _said(session, error) if isinstance(error, Exception) else STOPPED
             services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
             raise
         services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
@@ -177,18 +181,18 @@ def _night_held(session: Session, request: NightRequest, due: Due) -> Iterator[A
     run = services.state.start_run(
         name, request.date, request.options.kind, due.fingerprint, protocol=PIPELINE_PROTOCOL
     )
-    with (
-        Lease(services.state, run.id) as lease,
-        run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
-        _folder(services, request, run, due) as (folder, records),
-    ):
-        night = Night(request, services, run, folder, inputs=due.inputs, records=records)
-        try:
+    try:
+        with (
+            Lease(services.state, run.id) as lease,
+            run_log(services.project.logs, run.id, SecretFilter(secrets_of(services.settings))),
+            _folder(services, request, run, due) as (folder, records),
+        ):
+            night = Night(request, services, run, folder, inputs=due.inputs, records=records)
             night.window = window_of(request, services)
             yield AtWork(night, session, lease)
-        except BaseException:
-            _abandon(night)
-            raise
+    except BaseException as error:
+        _abandon(services, request, run, _said(session, error) if isinstance(error, Exception) else STOPPED)
+        raise
 
 
 @contextmanager
@@ -211,15 +215,17 @@ def _folder(
                 forget_run(services.project, name, request.date, run.id)
 
 
-def _abandon(night: Night) -> None:
+def _abandon(services: Services, request: NightRequest, run: Run, reason: str) -> None:
     """The night is given up (a signal, an error outside the stages): it must not look as if it ran on."""
-    result = night.request.blank(status="failed", reason="stopped before it ended")
+    result = request.blank(status="failed", reason=reason)
     try:
-        night.services.state.finish_run(night.run.id, "failed", result=result.model_dump(mode="json"))
+        services.state.finish_run(run.id, "failed", result=result.model_dump(mode="json"))
+    except LockedNight:  # it has its final row, or another run took it
+        return
     except SerenoError:
-        logger.warning("run %s could not be closed; its lease will expire", night.run.id)
+        logger.warning("run %s could not be closed; its lease will expire", run.id)
     else:
-        settle_page(night.services, night.dataset.name, night.request.date)
+        settle_page(services, request.dataset.name, request.date)
 
 
 def _through(work: AtWork, stages: Sequence[Stage]) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from infra.runtime.logs import SecretFilter, secrets_of
+from infra.runtime.refusals import described as refused
+from infra.runtime.refusals import remedy
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 
@@ -102,6 +104,8 @@ def _reason(night: Night, failure: Exception | None) -> str:
         return f"training failed, the champion scored: {night.training_failure}" if night.training_failure else ""
     if isinstance(failure, SerenoError):
         return str(failure)
+    if isinstance(failure, OSError) and (hint := remedy(failure, night.services.project.state)) is not None:
+        return f"{refused(failure)}\nHint: {hint}"
     where = night.services.project.logs / f"{night.run.id}.jsonl"
     return f"{type(failure).__name__}: {str(failure)[:500]}\nHint: the details are in {where}"
 

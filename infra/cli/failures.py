@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.cli.invocation import say
@@ -40,9 +41,7 @@ def reported(command: click.Command, arguments: Sequence[str] | None) -> int:  #
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.DONE)
     except OSError as error:
-        say(f"Error: {describe_os_error(error)}", err=True)
-        _keep_traceback(error)
-        return int(Exit.FAILED)
+        return _refused(error)
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no user sees a traceback
         say(f"Error: {type(error).__name__}: {_masked(str(error)[:500])}", err=True)
         _keep_traceback(error)
@@ -56,14 +55,23 @@ def _masked(text: str) -> str:
     return SecretFilter().mask(text)
 
 
-def describe_os_error(error: OSError) -> str:
-    """What the operating system refused, and on which file."""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+def _refused(error: OSError) -> int:
+    """Say what the operating system refused."""
+    from infra.runtime.refusals import described, remedy
+
+    say(f"Error: {_masked(described(error))}", err=True)
+    if (hint := remedy(error, Path.cwd())) is not None:
+        say(f"Hint: {hint}", err=True)
+    else:
+        _keep_traceback(error)
+    return int(Exit.FAILED)
 
 
 def _keep_traceback(error: BaseException) -> None:
-    descriptor, path = tempfile.mkstemp(prefix="sereno-", suffix=".log")
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
-        out.write(_masked("".join(traceback.format_exception(error))))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="sereno-", suffix=".log")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
+            out.write(_masked("".join(traceback.format_exception(error))))
+    except OSError:
+        return
     say(f"Hint: the details are in {path}; this is a defect of Sereno's if the words above do not help", err=True)

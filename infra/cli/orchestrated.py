@@ -167,5 +167,5 @@ def orchestration(
             server.wait_ready()
             from flows.recover import tagged_as_ours
 
-            with tagged_as_ours():
+            with server.told(), tagged_as_ours():
                 yield session

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from infra.runtime.project import Project
+from infra.runtime.refusals import free_space
 from schemas.errors import SerenoError
 
 STOP_SECONDS = 5.0
@@ -97,10 +98,14 @@ class PrivateServer:
             return
         self.stop()
         how = "ended while it started" if said else f"did not answer within {timeout:.0f} s"
-        raise SerenoError(
-            f"The private Prefect server {how}.",
-            hint=f"Its words are in {self._log_file}. A damaged database is mended by removing the folder "
-            "`prefect` beside it in the state folder: it holds no data of the nights.",
+        raise SerenoError(f"The private Prefect server {how}.", hint=self.where_to_look())
+
+    def where_to_look(self) -> str:
+        """What helps where it failed."""
+        return (
+            f"Its words are in {self._log_file}. Its disk needs some space ({free_space(self._log_file.parent)}). A "
+            "damaged database is mended by removing the folder `prefect` of the state folder: it holds no data of the "
+            "nights."
         )
 
     def stop(self) -> None:

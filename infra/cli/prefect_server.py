@@ -18,12 +18,14 @@ from infra.cli.prefect_known import answers, known_servers
 from infra.cli.prefect_private import PrivateServer
 from infra.runtime.project import Project, quiet_environment
 from infra.runtime.signals import sigterm_exits
+from schemas.errors import SerenoError
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
 START_SECONDS = 300.0
 DRAIN_SECONDS = 5.0
+FOREIGN = ("prefect", "httpx", "httpcore")
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,24 @@ class PrefectApi:
             self._tell_prefect()
             self._ready = True
         return self.url
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Say what Prefect's client raises within the block in our own words.
+
+        Raises:
+            SerenoError: The server answered with an error, or did not answer.
+        """
+        try:
+            yield
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in FOREIGN:
+                raise
+            words = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            raise SerenoError(
+                f"The Prefect server that records the run failed: {words}",
+                hint=self._child.where_to_look() if self._child is not None else f"look at the server of {self.url}",
+            ) from error
 
     def stop(self) -> None:
         """Send what Prefect still holds, then end the private server; the second call does nothing."""

@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -76,7 +76,15 @@ def secrets_of(settings: BaseModel) -> list[str]:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: at, level, logger, message, and what was given as `extra`."""
+    """One JSON object a line: at, level, logger, message, and what was given as `extra`.
+
+    Args:
+        tracebacks: Whether an exception's traceback is among it.
+    """
+
+    def __init__(self, *, tracebacks: bool = True) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -87,19 +95,27 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
-        if record.exc_text:
+        if record.exc_text and self._tracebacks:
             line["exception"] = record.exc_text
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
 class Words(logging.Formatter):
-    """`02:31:07 message` for a person; the level where it is not plain information."""
+    """`02:31:07 message` for a person; the level where it is not plain information.
+
+    Args:
+        tracebacks: Whether an exception's traceback stands below.
+    """
+
+    def __init__(self, *, tracebacks: bool = True) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         text = f"{datetime.fromtimestamp(record.created).astimezone():%H:%M:%S} {level}{record.getMessage()}"
-        return spelled_out(f"{text}\n{record.exc_text}" if record.exc_text else text)
+        return spelled_out(f"{text}\n{record.exc_text}" if record.exc_text and self._tracebacks else text)
 
 
 def set_up_logging(
@@ -111,6 +127,8 @@ def set_up_logging(
     unheard: tuple[str, ...] = (),
 ) -> SecretFilter:
     """Send the root logger's records to standard error; repeated calls replace the first.
+
+    Tracebacks are shown where plain information is shown, too: else they stand in the run's own log.
 
     Args:
         secrets: Texts to mask.
@@ -126,7 +144,8 @@ def set_up_logging(
     masking = SecretFilter(secrets)
     handler = logging.StreamHandler(to)
     handler.set_name("sereno")
-    handler.setFormatter(JsonLines() if (not to.isatty() if as_json is None else as_json) else Words())
+    form = JsonLines if (not to.isatty() if as_json is None else as_json) else Words
+    handler.setFormatter(form(tracebacks=level <= logging.INFO))
     handler.addFilter(masking)
     # On the handler, not the root: a library's logger has a level of its own, and a run's log file wants more.
     handler.setLevel(level)
@@ -143,10 +162,13 @@ def set_up_logging(
 
 @contextmanager
 def run_log(folder: Path, run_id: str, masking: SecretFilter | None = None) -> Iterator[Path]:
-    """Write every record of the block to ``FOLDER/RUN.jsonl`` too, and yield that path."""
+    """Write every record of the block to ``FOLDER/RUN.jsonl`` too, and yield that path.
+
+    A log that cannot be written is told once; what it was to hold goes on.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{run_id}.jsonl"
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _RunFile(path, encoding="utf-8")
     handler.setFormatter(JsonLines())
     handler.addFilter(masking or SecretFilter())
     root = logging.getLogger()
@@ -155,4 +177,17 @@ def run_log(folder: Path, run_id: str, masking: SecretFilter | None = None) -> I
         yield path
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what a full disk did not take
+            handler.close()
+
+
+class _RunFile(logging.FileHandler):
+    """A log file whose disk may be full."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 -- the library's name and argument
+        """Say the first time that the log ends here."""
+        if not self._told:
+            self._told = True
+            sys.stderr.write(spelled_out(f"warning: {self.baseFilename} cannot be written: {sys.exception()}\n"))

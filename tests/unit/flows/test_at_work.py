@@ -134,6 +134,23 @@ def test_a_night_that_is_given_up_does_not_look_as_if_it_ran_on(night, session):
     assert left_behind(session) == ([], [])
 
 
+def test_a_night_whose_folders_cannot_be_made_is_closed_as_failed(night, session):
+    logs = session.services.project.logs
+    logs.write_text("a file, no folder", encoding="utf-8")
+    result, done = night(first)
+    assert (result.status, done) == ("failed", [])
+    assert str(logs) in result.reason
+    (run,) = session.services.state.recent("flows")
+    assert run.status == "failed"
+    assert str(logs) in run.result["reason"]
+    assert left_behind(session) == ([], [])
+
+
+def test_a_full_disk_is_told_with_what_to_do(night, session):
+    result, _ = night(raising(OSError(28, "No space left on device", "part.parquet")))
+    assert result.reason.startswith("part.parquet: No space left on device\nHint: free some space on the disk of ")
+
+
 def test_a_night_that_another_run_holds_is_told_with_its_error(night, session):
     held = session.services.state.start_run("flows", TONIGHT, "run", "other")
     result, done = night(first)

@@ -95,6 +95,33 @@ def test_settings_marked_secret_appear_nowhere(tmp_path: Path) -> None:
     assert json.loads(written)["level"] == "error"
 
 
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "words"])
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING], ids=logging.getLevelName)
+def test_a_traceback_is_shown_only_to_who_asked_for_details(as_json: bool, level: int, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    set_up_logging(stream=stream, level=level, as_json=as_json)
+    with run_log(tmp_path, "run-1") as path:
+        try:
+            int("no number")
+        except ValueError:
+            logging.getLogger("x").exception("went wrong")
+    assert "went wrong" in stream.getvalue()
+    assert ("Traceback" in stream.getvalue()) == (level == logging.INFO)
+    assert "Traceback" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_on_a_full_disk_is_told_once_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run-1.jsonl").symlink_to("/dev/full")
+    with run_log(tmp_path, "run-1"):
+        logging.getLogger("x").warning("one")
+        logging.getLogger("x").warning("two")
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 1
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+
+
 def test_progress_shows_on_a_terminal_only() -> None:
     terminal, pipe = Terminal(), io.StringIO()
     for stream in (terminal, pipe):
