@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -101,7 +102,7 @@ class StageRecords:
         file = self.file(stage)
         file.parent.mkdir(exist_ok=True)
         draft = file.with_suffix(".draft")
-        draft.write_text(json.dumps(values), encoding="utf-8")
+        draft.write_text(json.dumps(values, default=_plain), encoding="utf-8")
         _sync(draft)
         with durable("stage.record"):
             draft.replace(file)
@@ -118,8 +119,9 @@ class StageRecords:
 
     def _placed(self, values: Any) -> Any:
         """Say paths within the folder by their place in it: the next run moves it to its own name."""
-        if isinstance(values, str) and values.startswith(f"{self.work}/"):
-            return {_PLACE: values.removeprefix(f"{self.work}/")}
+        said = str(values) if isinstance(values, str | Path) else ""
+        if said.startswith(f"{self.work}/"):
+            return {_PLACE: said.removeprefix(f"{self.work}/")}
         return _each(values, self._placed)
 
     def _found(self, values: Any) -> Any:
@@ -163,7 +165,8 @@ def recorded(
             stage(night, *args, **kwargs)
             if holds(night):
                 made = {
-                    "found": {what: _adapter(what).dump_python(getattr(night, what), mode="json") for what in found},
+                    # Not as JSON yet: that would turn an infinite number into none.
+                    "found": {what: _adapter(what).dump_python(getattr(night, what)) for what in found},
                     "versions": {table: at for table, at in night.versions.items() if versions.get(table) != at},
                     "run": night.run.id,
                     "warnings": night.warnings[warnings:],
@@ -210,6 +213,12 @@ def _each(values: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(values, Mapping):
         return {name: change(value) for name, value in values.items()}
     return [change(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, date | time | Path):
+        return value.isoformat() if not isinstance(value, Path) else str(value)
+    raise TypeError(f"{type(value).__name__} cannot stand in a stage's record")
 
 
 def _sync(path: Path) -> None:

@@ -63,10 +63,15 @@ def require_table(uri: str, options: Mapping[str, str], version: int) -> DeltaTa
 def run_of(uri: str, options: Mapping[str, str], version: int) -> str | None:
     """Return the run that stands in a version's commit, None where there is no such version or it names none."""
     try:
-        (made,) = require_table(uri, options, version).history(1)
+        opened = open_table(uri, options, None)
     except LakeError:
         return None
-    return str(made.get(RUN)) if made.get(RUN) else None
+    since = -1 if opened is None else opened.version() - version
+    if opened is None or since < 0:
+        return None
+    # Of a table that was opened at a version the newest commits would be told.
+    made = opened.history(since + 1)[since]
+    return str(made[RUN]) if made.get(RUN) else None
 
 
 def missing_table(uri: str) -> LakeError:
