@@ -34,6 +34,9 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
     quiet_environment(project)
     with open_services(project, resolved.settings) as services:
         found = look_at(services, NightRequest(dataset, night, options))
+        if not isinstance(found, NightResult):
+            # Before anything slow is started; the flow asks again when it takes the night.
+            services.state.check_free(name, night)
     if isinstance(found, NightResult):
         if remove_stale_work(project):
             told_of_the_dead(project, resolved.settings)

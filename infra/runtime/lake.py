@@ -17,6 +17,7 @@ import pyarrow as pa
 from infra.runtime.lake_pinned import pinned_dataset
 from infra.runtime.lake_rows import NIGHT, check_columns, rows_of_night, stored_schema
 from infra.runtime.lake_scan import empty_table, scan, wanted_schema
+from infra.runtime.lake_space import check_space
 from infra.runtime.lake_tables import commit, missing_table, open_table, require_table, run_of
 from infra.runtime.nights import Night, as_night
 from schemas.errors import LakeError
@@ -75,11 +76,13 @@ class Lake:
             The Delta version that holds the night.
 
         Raises:
-            LakeError: A column that the schema does not name, a value that does not fit, or the store failed.
+            LakeError: A column that the schema does not name, a value that does not fit, rows that the disk cannot
+                take, or the store failed.
         """
         day = as_night(night)
         stored = stored_schema(schema)
         check_columns(data, stored)
+        check_space(self.uri(dataset, table), data)
         return commit(
             self.uri(dataset, table),
             self._options,

@@ -22,6 +22,10 @@ from schemas.failpoints import durable
 _IS_RUNNING = runs.c.status == literal_column("'running'")
 
 
+WRONG_CLOCK = timedelta(days=1)
+"""A lease is renewed for minutes: one that ends later was given by a clock that has been set back since."""
+
+
 class RunStore:
     """The part of `State` that knows runs.
 
@@ -45,7 +49,7 @@ class RunStore:
     ) -> Run:
         """Take the night: write a running row that no other live run of it may stand beside.
 
-        A running row whose holder is dead, or whose lease ran out, is closed as failed first.
+        A running row whose holder is dead, or whose lease ran out or makes no sense, is closed as failed first.
 
         Raises:
             LockedNight: Another run holds the night.
@@ -373,7 +377,8 @@ def _running(connection: Connection) -> list[Run]:
 
 
 def _is_stale(run: Run, now: datetime) -> bool:
-    return run.lease_expires_at < now or Holder.parse(run.holder).alive() is False
+    alive, ends = Holder.parse(run.holder).alive(), run.lease_expires_at
+    return alive is False or ends < now or (alive is None and ends > now + WRONG_CLOCK)
 
 
 def _close_stale(connection: Connection, dataset: str, night: date, now: datetime) -> None:

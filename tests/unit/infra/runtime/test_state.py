@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from infra.runtime import runs as runs_module
 from infra.runtime import state_database, state_tables
 from infra.runtime.holder import Holder
 from infra.runtime.lease import Lease
@@ -137,6 +139,34 @@ def test_holder_elsewhere_is_trusted_until_its_lease_runs_out(state: State) -> N
             late()
     assert state.run(other.id).status == "running"
     assert state.pins("flows", "accepted") == {}
+
+
+def test_a_clock_that_was_set_back_leaves_a_dead_run_without_its_night(state: State, monkeypatch) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=5)
+    monkeypatch.setattr(runs_module, "_now", lambda: ahead)
+    run = state.start_run("flows", NIGHT, "run", "fp")
+    monkeypatch.undo()
+    with pytest.raises(LockedNight):  # its process, this one, lives
+        state.start_run("flows", NIGHT, "run", "fp")
+    state.renew(run.id)
+    assert state.run(run.id).lease_expires_at < ahead
+    _set(state, run.id, lease_expires_at=ahead, holder=str(dataclasses.replace(Holder.this_process(), pid=2**22 + 1)))
+    state.check_free("flows", NIGHT)
+    assert state.start_run("flows", NIGHT, "run", "fp").started_at < ahead
+    assert state.run(run.id).status == "failed"
+
+
+@pytest.mark.parametrize(("hours", "stale"), [(5, False), (24 * 365, True)])
+def test_of_a_holder_elsewhere_a_lease_that_no_right_clock_gave_is_not_believed(
+    state: State, hours: int, stale: bool
+) -> None:
+    """As after a start with a clock a year ahead, a power cut, and a start with the right one."""
+    run = state.start_run("flows", NIGHT, "run", "fp")
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    _set(state, run.id, holder=f"{Holder.this_process().host}:1:another-boot-1", lease_expires_at=until)
+    assert [found.id for found in state.stale()] == [run.id] * stale
+    _set(state, run.id, holder=str(Holder.this_process()))
+    assert state.stale() == []
 
 
 def _set(state: State, run_id: str, **values: Any) -> None:
