@@ -18,7 +18,7 @@ from schemas.results import TrainingSummary
 from schemas.settings import Settings
 from tasks.gate import GateDecision
 from tasks.night import Night, NightOptions, NightRequest
-from tasks.promotion import champion_bundle, record_decision, scoring_version
+from tasks.promotion import champion_before, champion_bundle, record_decision, scoring_version
 from tasks.services import Services
 from tasks.training import settle_training
 
@@ -338,3 +338,59 @@ def test_the_champions_bundle_is_the_one_that_the_ledger_names(services, registr
 
     monkeypatch.setattr(registry, "download", changed)
     assert champion_bundle(services, "flows") is None
+
+
+# --- a night that was stopped ----------------------------------------------------------------------------------------
+
+
+def stop(night):
+    """Leave a night as its process does that was killed after the promotion, and as the next start closes it."""
+    night.services.state.close_run(night.run.id, "ended without a word")
+
+
+def test_the_champion_that_a_stopped_night_made_is_not_what_it_found(begin, services):
+    crown(services, "1")
+    first = begin(PASSED)
+    assert champion_before(first) == "1"
+    record_decision(first, promote=True)
+    stop(first)
+    assert services.state.champion("flows").version == "2"
+    again = begin(PASSED)
+    assert champion_before(again) == "1"
+    assert champion_before(begin_elsewhere(begin, again, fingerprint="other inputs")) == "2"
+
+
+def begin_elsewhere(begin, before, **changes):
+    """Begin the night with other inputs; the night before it is stopped."""
+    stop(before)
+    return begin(PASSED, **changes)
+
+
+def test_a_first_champion_of_a_stopped_night_was_found_by_nobody(begin, services):
+    first = begin(PASSED)
+    assert champion_before(first) is None
+    record_decision(first, promote=True)
+    stop(first)
+    assert champion_before(begin(PASSED)) is None
+
+
+def test_a_champion_that_a_person_made_meanwhile_is_found(begin, services):
+    first = begin(PASSED)
+    record_decision(first, promote=True)
+    stop(first)
+    crown(services, "3")
+    assert champion_before(begin(PASSED)) == "3"
+
+
+def test_a_night_that_counts_made_the_champion_that_a_later_run_of_it_finds(begin, services):
+    do(begin(PASSED))
+    assert champion_before(begin(force=True)) == "2"
+
+
+def test_a_training_that_was_stopped_after_its_promotion_says_what_it_would_have_said(begin, services):
+    """The first champion need only be usable: asked again it is no challenger of itself, which would be refused."""
+    first = begin(WEAK, challenger="1")
+    said_first = settle_training(first)
+    stop(first)
+    assert settle_training(begin(WEAK, challenger="1")) == said_first
+    assert said(services) == [("promoted", "1")]
