@@ -101,7 +101,7 @@ class Registry:
 
         Args:
             name: The dataset.
-            bundle: The bundle's folder; it is copied.
+            bundle: The bundle's folder; it is copied, by way of a folder beside it.
             bundle_hash: SHA-256 of its manifest, in hex.
             summary: The training, whose losses become metrics epoch by epoch.
             metrics: More numbers of this version.
@@ -247,7 +247,7 @@ class Registry:
         self, client: MlflowClient, name: str, experiment: str, run_id: str, bundle: Path, labels: Mapping[str, str]
     ) -> str:
         logged = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=dict(labels))
-        with tempfile.TemporaryDirectory(prefix="sereno-model-") as folder:
+        with tempfile.TemporaryDirectory(prefix="model-", dir=bundle.parent) as folder:
             write_model_folder(Path(folder), bundle, labels[HASH_TAG], run_id=run_id, model_id=logged.model_id)
             with durable("registry.files"):
                 client.log_model_artifacts(logged.model_id, folder)

@@ -236,3 +236,19 @@ def test_a_store_made_in_a_thread_serves_the_others(tmp_path, empty_store):
     for thread in threads:
         thread.join()
     assert logging.getLogger("mlflow").level == logging.ERROR
+
+
+def test_a_process_that_is_killed_while_files_are_copied_leaves_them_beside_the_bundle(registry, tmp_path, monkeypatch):
+    """In the run's own folder, which goes with it, and not in the machine's for temporary files."""
+    bundle = make_bundle(tmp_path / "one")
+    copied = []
+
+    def log(_client, _model_id, folder):
+        copied.append(folder)
+        raise OSError("killed")
+
+    monkeypatch.setattr(type(registry._connected()), "log_model_artifacts", log)
+    with pytest.raises(SerenoError):
+        register(registry, bundle)
+    assert [str(tmp_path) in folder for folder in copied] == [True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "state"]
