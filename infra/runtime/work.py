@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from infra.runtime.signals import sigterm_exits
 _HOLDER_FILE = ".holder"
 _KEY_FILE = ".key"
 RESUME_DAYS = 7
+_TEMPORARY = "TMPDIR"
 _TRIES = 5
 
 
@@ -32,9 +34,26 @@ def work_folder(project: Project, dataset: str, night: Night, run_id: str) -> It
 
 @contextmanager
 def session_folder(project: Project) -> Iterator[Path]:
-    """Yield this process' own folder, ``sessions/PID``, for what outlives one night; removed likewise."""
-    with _scratch(project, project.work / "sessions" / str(os.getpid())) as folder:
+    """Yield this process' own folder, ``sessions/PID``, for what outlives one night; removed likewise.
+
+    Within the block temporary files of this process and of those that it starts lie there, too: those of a process that
+    is killed go with the folder.
+    """
+    with _scratch(project, project.work / "sessions" / str(os.getpid())) as folder, _temporary_files_in(folder):
         yield folder
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    before = os.environ.get(_TEMPORARY)
+    os.environ[_TEMPORARY], tempfile.tempdir = str(folder), None  # it is looked up anew then
+    try:
+        yield
+    finally:
+        os.environ.pop(_TEMPORARY)
+        if before is not None:
+            os.environ[_TEMPORARY] = before
+        tempfile.tempdir = None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ def test_sigterm_is_an_exception_within_the_block_only() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_temporary_files_of_a_session_lie_in_its_folder_and_elsewhere_after_it(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with session_folder(Project(tmp_path)) as folder:
+        assert Path(tempfile.mkdtemp()).parent == folder
+        child = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
+        assert subprocess.run(child, capture_output=True, text=True, check=True).stdout.strip() == str(folder)
+    assert tempfile.gettempdir() == before
+    assert list(Project(tmp_path).work.iterdir()) == []
 
 
 # --- the folder that outlives a stop --------------------------------------------------------------------------------
