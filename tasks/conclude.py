@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.runtime.logs import SecretFilter, secrets_of
 from infra.runtime.refusals import described as refused
-from infra.runtime.refusals import remedy
+from infra.runtime.refusals import free_space, of_prefect, remedy
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 
@@ -104,6 +104,9 @@ def _reason(night: Night, failure: Exception | None) -> str:
         return f"training failed, the champion scored: {night.training_failure}" if night.training_failure else ""
     if isinstance(failure, SerenoError):
         return str(failure)
+    if (said := of_prefect(failure)) is not None:
+        state = night.services.project.state
+        return f"{said}\nHint: look at the server, and at the space on the disk of {state} ({free_space(state)})"
     if isinstance(failure, OSError) and (hint := remedy(failure, night.services.project.state)) is not None:
         return f"{refused(failure)}\nHint: {hint}"
     where = night.services.project.logs / f"{night.run.id}.jsonl"

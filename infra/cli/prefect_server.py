@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from infra.cli.prefect_known import answers, known_servers
 from infra.cli.prefect_private import PrivateServer
 from infra.runtime.project import Project, quiet_environment
+from infra.runtime.refusals import of_prefect
 from infra.runtime.signals import sigterm_exits
 from schemas.errors import SerenoError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 300.0
 DRAIN_SECONDS = 5.0
-FOREIGN = ("prefect", "httpx", "httpcore")
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +98,10 @@ class PrefectApi:
         try:
             yield
         except Exception as error:
-            if type(error).__module__.partition(".")[0] not in FOREIGN:
+            if (said := of_prefect(error)) is None:
                 raise
-            words = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise SerenoError(
-                f"The Prefect server that records the run failed: {words}",
-                hint=self._child.where_to_look() if self._child is not None else f"look at the server of {self.url}",
-            ) from error
+            hint = self._child.where_to_look() if self._child is not None else f"look at the server of {self.url}"
+            raise SerenoError(said, hint=hint) from error
 
     def stop(self) -> None:
         """Send what Prefect still holds, then end the private server; the second call does nothing."""

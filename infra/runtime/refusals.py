@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OF_PREFECT = ("prefect", "httpx", "httpcore")
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -30,6 +31,14 @@ def remedy(error: OSError, folder: Path) -> str | None:
     if error.errno in NOT_ALLOWED:
         return f"let the user who runs this (number {os.geteuid()}) read and write {place}, then run it again"
     return None
+
+
+def of_prefect(error: BaseException) -> str | None:
+    """What Prefect's client raised because of its server, in our own words; None for any other error."""
+    if type(error).__module__.partition(".")[0] not in _OF_PREFECT:
+        return None
+    words = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return f"The Prefect server that records the run failed: {words}"
 
 
 def free_space(folder: Path) -> str:

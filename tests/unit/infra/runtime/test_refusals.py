@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.refusals import described, remedy
+from infra.runtime.refusals import described, of_prefect, remedy
 
 
 def test_a_full_disk_is_told_with_what_is_free(tmp_path: Path):
@@ -28,3 +28,12 @@ def test_missing_rights_name_the_place_also_where_the_error_does_not(tmp_path: P
 def test_of_any_other_error_nothing_is_promised(error: OSError, tmp_path: Path):
     assert remedy(error, tmp_path) is None
     assert described(error)
+
+
+def test_what_a_server_of_prefect_answered_is_told_in_our_words():
+    import httpx
+
+    assert of_prefect(httpx.ConnectError("All connection attempts failed")) == (
+        "The Prefect server that records the run failed: All connection attempts failed"
+    )
+    assert of_prefect(ConnectionRefusedError()) is None
