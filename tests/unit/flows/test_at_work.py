@@ -15,7 +15,9 @@ from infra.runtime.project import Project
 from schemas.errors import BlockedNight, LakeError, LockedNight, TrainingFailed, UsageError
 from schemas.settings import Settings
 from tasks.night import NightOptions
+from tasks.preprocess import Prepared
 from tasks.services import open_services
+from tasks.stage_records import recorded
 
 TONIGHT = date(2026, 9, 20)
 PLANTED = "tell-nobody"
@@ -186,3 +188,48 @@ def test_a_training_that_fails_outside_of_a_night_leaves_a_run_that_says_so(sess
     assert (newest.kind, newest.status) == ("train", "failed")
     assert newest.result["reason"] == "no ***"
     assert left_behind(session) == ([], [])
+
+
+def kept(session):
+    """The runs whose finished stages wait for the next one."""
+    return sorted(folder.name for folder in session.services.project.resume.glob("flows/*/*"))
+
+
+@recorded("prepared")
+def preprocess(night):
+    """A stage that is remembered."""
+    (night.work / "sample.parquet").write_bytes(b"rows")
+    night.prepared = Prepared({"rows": 1}, night.work / "sample.parquet", 1)
+
+
+def summarise(work):
+    """A shell around a stage that is remembered."""
+    preprocess(work.night)
+
+
+def test_finished_stages_wait_while_the_night_may_be_asked_for_again_and_go_when_it_is_done(night, session):
+    night(summarise, raising(LakeError("away")))
+    (run,) = session.services.state.recent("flows")
+    assert kept(session) == [run.id]
+    night(summarise, raising(BlockedNight("held")))
+    assert len(kept(session)) == 1
+    assert night(summarise)[0].status == "done"
+    assert kept(session) == []
+
+
+def test_a_night_that_is_done_takes_away_only_its_own_stages(night, session):
+    """Its row is final before: another run may be at work on the night by then."""
+
+    def another_begins(_work):
+        (session.services.project.resume / "flows" / str(TONIGHT) / "another").mkdir()
+
+    night(summarise, report=another_begins)
+    assert kept(session) == ["another"]
+
+
+def test_what_a_run_left_that_was_killed_after_its_final_row_goes_when_the_night_is_asked_for_again(night, session):
+    night(first)
+    (run,) = session.services.state.recent("flows")
+    (session.services.project.resume / "flows" / str(TONIGHT) / run.id).mkdir(parents=True)
+    assert night(first)[0].status == "skipped"
+    assert kept(session) == []

@@ -82,3 +82,64 @@ def test_a_night_that_came_late_or_small_or_was_only_warned_of_does_not(asked, c
 def test_with_hardly_any_rows_before_tonight_trains_without_a_warning(asked):
     request, warnings = asked(rows_before=50)
     assert (request.in_sample, warnings) == (True, [])
+
+
+# --- what a stopped night may rely on -------------------------------------------------------------------------------
+
+
+def let_in(*, blocking=(), accept=False, given=None):
+    """Whether a night is let in, and what it noted and warned of; `given`: what a run before was accepted for."""
+    noted = []
+    before = [SimpleNamespace(accepted_by=given)]
+    state = SimpleNamespace(recent=lambda *_, **__: before, note=lambda _id, accepted_by: noted.append(accepted_by))
+    night = SimpleNamespace(
+        dataset=SimpleNamespace(name="flows"),
+        done=lambda _: SimpleNamespace(blocking=blocking),
+        validated=SimpleNamespace(outcomes=()),
+        acceptance=None,
+        acceptance_key="these inputs",
+        request=SimpleNamespace(date=None, options=SimpleNamespace(accept=accept)),
+        run=SimpleNamespace(id="run-2"),
+        services=SimpleNamespace(state=state),
+        warnings=[],
+    )
+    return stages._let_in(night), noted, night.warnings
+
+
+def test_a_night_that_nothing_blocks_is_let_in_without_a_word():
+    assert let_in() == (True, [], [])
+
+
+def test_a_blocked_night_that_was_stopped_after_a_person_took_it_is_still_taken():
+    given = {"who": "ana", "of": "these inputs", "held_because": ["few rows"], "columns": []}
+    assert let_in(blocking=("few rows",), given=given) == (True, [given], ["accepted by ana although: few rows"])
+
+
+@pytest.mark.parametrize("given", [None, {"who": "ana", "of": "other inputs"}], ids=["never", "other-inputs"])
+def test_a_blocked_night_that_nobody_took_is_not_let_in(given):
+    assert let_in(blocking=("few rows",), given=given) == (False, [], [])
+
+
+def test_a_blocked_night_is_let_in_by_who_takes_it_now():
+    taken, (noted,), (warning,) = let_in(blocking=("few rows",), accept=True)
+    assert (taken, noted["of"], noted["held_because"]) == (True, "these inputs", ["few rows"])
+    assert warning.startswith("accepted by ")
+
+
+@pytest.mark.parametrize(
+    ("known", "changes", "holds"),
+    [
+        ("2", {}, True),
+        ("1", {}, False),
+        (None, {}, False),
+        ("2", {"decision": None}, False),
+        ("2", {"trained": None}, False),
+    ],
+    ids=["there", "another-version", "gone", "no-decision", "no-training"],
+)
+def test_a_decision_is_relied_on_while_the_registry_has_the_version_that_it_is_about(known, changes, holds):
+    """The store of MLflow may be another one by the time that the night is asked for again."""
+    registry = SimpleNamespace(find=lambda _name, _digest: known)
+    whole = {"decision": object(), "trained": SimpleNamespace(bundle_hash="a" * 64), "challenger": "2", **changes}
+    night = SimpleNamespace(dataset=SimpleNamespace(name="flows"), services=SimpleNamespace(registry=registry), **whole)
+    assert stages._is_judged(night) is holds
