@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from infra.runtime.holder import Holder
+from infra.runtime.lake_repair import local_folder
 from infra.runtime.lake_rows import NIGHT
 from infra.runtime.work import forget_run, remove_old_resumes, remove_stale_work
 from schemas.errors import LockedNight, StateError
@@ -202,12 +202,6 @@ def has_registry(services: Services) -> bool:
     """Whether MLflow's store is there: it is not made for the sake of looking."""
     path = services.registry.store_file
     return path is None or path.is_file()
-
-
-def local_folder(uri: str) -> Path | None:
-    """The path of a table on this machine's disk, None for one in an object store."""
-    parts = urlsplit(uri)
-    return Path(uri) if not parts.scheme else Path(parts.path) if parts.scheme == "file" else None
 
 
 def _said(sentence: str, count: int, thing: str = "file") -> Iterator[str]:

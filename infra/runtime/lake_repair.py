@@ -8,12 +8,18 @@ from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from infra.runtime.lake_rows import NIGHT
 
 _LOG = "_delta_log"
 _STAGED = "#"  # how the object store names a file that is not in its place yet
+
+
+def local_folder(uri: str) -> Path | None:
+    """The path of a table on this machine's disk, None for one in an object store."""
+    parts = urlsplit(uri)
+    return Path(uri) if not parts.scheme else Path(parts.path) if parts.scheme == "file" else None
 
 
 def orphans(table: Path, *, night: date | None = None, since: datetime | None = None) -> list[Path]:

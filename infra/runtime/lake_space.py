@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from infra.runtime.lake_repair import local_folder
 from schemas.errors import LakeError
 
 LOG_BYTES = 64 << 10
@@ -25,10 +25,10 @@ def check_space(uri: str, data: pa.Table | Sequence[Path]) -> None:
     Raises:
         LakeError: They do not fit.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
+    local = local_folder(uri)
+    if local is None:
         return
-    folder = next(folder for folder in (Path(parts.path), *Path(parts.path).parents) if folder.is_dir())
+    folder = next((folder for folder in (local, *local.parents) if folder.is_dir()), local)
     disk = shutil.disk_usage(folder)
     size = data.nbytes if isinstance(data, pa.Table) else sum(path.stat().st_size for path in data)
     # A disk without a size is one that does not tell.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from infra.runtime.lake_protocol import CONFIGURATION, description, migrate, refuse_newer
+from infra.runtime.lake_repair import local_folder, orphans
 from infra.runtime.lake_rows import NIGHT, Rows
 from schemas.errors import LakeError, listed
 from schemas.failpoints import durable
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _TRIES = 8
+_ARROW = re.compile(r"\x1b\[[0-9;]*m|↳")
+_LONGEST = 500
 RUN = "sereno_run"
 """What a commit's own metadata calls the run that made it."""
 
@@ -41,7 +46,7 @@ def open_table(uri: str, options: Mapping[str, str], version: int | None) -> Del
     except (DeltaError, OSError) as error:
         at = "" if version is None else f" at version {version}"
         raise LakeError(
-            f"{uri}{at} cannot be opened: {_first_line(error)}",
+            f"{uri}{at} cannot be opened: {_words(error)}",
             hint="Check the lake's address and credentials, and that the lake belongs to this state database.",
         ) from error
     refuse_newer(opened)
@@ -110,15 +115,17 @@ def commit(
         _migrate(table)
         _add_columns(table, schema)
         stream = rows(pa.schema(table.schema().to_arrow()))
+        begun = datetime.now(UTC)
         try:
             return _overwrite(table, stream, night, run_id)
         except CommitFailedError as error:
             # Another night's run added a column between our look and our commit.
             if attempt == _TRIES - 1:
-                raise _not_written(uri, night, _first_line(error)) from error
+                raise _not_written(uri, night, _words(error)) from error
             _wait(attempt)
         except Exception as error:  # deltalake raises bare Exception for what its engine says
-            why = stream.failures[0].message if stream.failures else _first_line(error)
+            _remove_written(uri, night, begun)
+            why = stream.failures[0].message if stream.failures else _words(error)
             raise _not_written(uri, night, why) from error
     raise AssertionError
 
@@ -136,6 +143,14 @@ def _overwrite(table: DeltaTable, rows: Rows, night: date, run_id: str | None) -
             commit_properties=CommitProperties(custom_metadata=said),
         )
     return int(table.version())
+
+
+def _remove_written(uri: str, night: date, begun: datetime) -> None:
+    """Remove the files of a write that failed before its commit; the caller holds the night, so nobody else wrote."""
+    folder = local_folder(uri)
+    for path in orphans(folder, night=night, since=begun) if folder is not None else ():
+        with suppress(OSError):
+            path.unlink()
 
 
 def _not_written(uri: str, night: date, why: str) -> LakeError:
@@ -165,7 +180,7 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
         except Exception as error:  # as above
             # Another run may have created it between our look and our write.
             if attempt == _TRIES - 1 or "Duplicate field name" in str(error):
-                raise LakeError(f"{uri} cannot be created: {_first_line(error)}") from error
+                raise LakeError(f"{uri} cannot be created: {_words(error)}") from error
             _wait(attempt)
     raise AssertionError
 
@@ -181,7 +196,7 @@ def _migrate(table: DeltaTable) -> None:
             # Another night's run migrates it too.
             _wait(attempt)
         except Exception as error:  # as above
-            raise LakeError(f"{table.table_uri} cannot be migrated: {_first_line(error)}") from error
+            raise LakeError(f"{table.table_uri} cannot be migrated: {_words(error)}") from error
         table.update_incremental()
 
 
@@ -200,7 +215,7 @@ def _add_columns(table: DeltaTable, schema: pa.Schema) -> None:
         except CommitFailedError:
             _wait(attempt)
         except Exception as error:  # as above
-            raise LakeError(f"{table.table_uri}: new columns cannot be added: {_first_line(error)}") from error
+            raise LakeError(f"{table.table_uri}: new columns cannot be added: {_words(error)}") from error
         table.update_incremental()
 
 
@@ -221,5 +236,7 @@ def _wait(attempt: int) -> None:
     time.sleep(0.05 * (1 + random.random()) * (attempt + 1))  # noqa: S311 -- spreads retries, guards nothing
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _words(error: BaseException) -> str:
+    """What the engine said, in one line: it puts the cause below, with an arrow and in colour."""
+    lines = [_ARROW.sub("", line).strip() for line in str(error).splitlines()]
+    return ": ".join(line for line in lines if line)[:_LONGEST] or type(error).__name__

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,23 @@ from infra.runtime import lake_space
 from infra.runtime.lake import Lake
 from schemas.errors import LakeError
 
+# Root may write everywhere until it gives that up.
+WRITES_WITHOUT_PRIVILEGE = """
+import ctypes, os, sys
+if len(sys.argv) == 3:
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+    os.execv(sys.executable, [*sys.orig_argv, "again"])
+from pathlib import Path
+import pyarrow as pa
+from infra.runtime.lake import Lake
+from schemas.errors import LakeError
+try:
+    lake = Lake(sys.argv[1])
+    lake.replace_night("flows", "accepted", "2026-09-21", [Path(sys.argv[2])], pa.schema([("id", pa.int64())]))
+except LakeError as error:
+    print(error)
+"""
 SCHEMA = pa.schema([("id", pa.int64())])
 
 
@@ -52,3 +71,18 @@ def test_a_disk_that_does_not_tell_its_size_is_not_taken_for_a_full_one(tmp_path
 def test_this_disk_has_room_for_a_row(tmp_path: Path):
     lake_space.check_space(f"file://{tmp_path}", pa.table({"id": [1]}))
     assert shutil.disk_usage(tmp_path).free > 0
+
+
+def test_a_write_that_fails_says_why_and_leaves_no_file(tmp_path: Path, part: Path):
+    table = tmp_path / "lake" / "flows" / "accepted"
+    Lake(tmp_path / "lake").replace_night("flows", "accepted", "2026-09-20", [part], SCHEMA)
+    before = sorted(table.rglob("*.parquet"))
+    (table / "_delta_log").chmod(0o500)
+    command = [sys.executable, "-P", "-c", WRITES_WITHOUT_PRIVILEGE, tmp_path / "lake", part]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (table / "_delta_log").chmod(0o700)
+    assert "was not written, what was there stays: Generic LocalFileSystem error: Unable to open file" in said
+    assert "Permission denied" in said
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 2
+    assert sorted(table.rglob("*.parquet")) == before
