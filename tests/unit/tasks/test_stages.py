@@ -72,6 +72,12 @@ def test_nights_let_in_for_another_column_show_nothing(asked):
     assert asked(outcome(column="ratio"), window=(LET_IN,) * 3)[0].in_sample
 
 
+@pytest.mark.parametrize(("others", "trains_itself"), [(1, False), (2, True)])
+def test_it_is_enough_when_the_nights_before_show_half_of_what_moved(asked, others, trains_itself):
+    moved = [outcome(), *(outcome(column=name) for name in ("ratio", "rate")[:others])]
+    assert asked(*moved, window=(LET_IN,) * 3)[0].in_sample is trains_itself
+
+
 @pytest.mark.parametrize(
     "changes", [{"policy": "warn"}, {"expect": "freshness"}, {"expect": "volume", "column": None}], ids=str
 )
