@@ -107,7 +107,7 @@ def _reason(night: Night, failure: Exception | None) -> str:
     if (said := of_prefect(failure)) is not None:
         state = night.services.project.state
         return f"{said}\nHint: look at the server, and at the space on the disk of {state} ({free_space(state)})"
-    if isinstance(failure, OSError) and (hint := remedy(failure, night.services.project.state)) is not None:
+    if isinstance(failure, OSError) and (hint := remedy(failure, night.work)) is not None:
         return f"{refused(failure)}\nHint: {hint}"
     where = night.services.project.logs / f"{night.run.id}.jsonl"
     return f"{type(failure).__name__}: {str(failure)[:500]}\nHint: the details are in {where}"

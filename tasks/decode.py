@@ -10,6 +10,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -87,7 +88,8 @@ def readable(name: str) -> Iterator[None]:
             raise UnreadableInput(f"{name}: {CUT_OFF}", hint="fetch the file again; nothing of it was taken") from None
         if error.errno is None:
             raise UnreadableInput(f"{name}: the archive is damaged: {error}", hint="fetch the file again") from None
-        raise UnreadableInput(f"{name}: cannot be read: {error.strerror}") from None
+        hint = f"let the user who runs this (number {os.geteuid()}) read it, or look at its disk, then run it again"
+        raise UnreadableInput(f"{name}: cannot be read: {error.strerror}", hint=hint) from None
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def read_parquet(
                 )
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # a disk's, perhaps that of the part that is written
+            raise
         text = str(error).split("\n", maxsplit=1)[0][:200]
         raise UnreadableInput(
             f"{name}: the Parquet file is damaged or cut off: {text}", hint="fetch the file again"

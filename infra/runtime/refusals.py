@@ -27,7 +27,7 @@ def remedy(error: OSError, folder: Path) -> str | None:
     """
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else folder
     if error.errno in FULL:
-        return f"free some space on the disk of {folder} ({free_space(folder)}), then run the same command again"
+        return f"free some space on the disk of {place} ({free_space(place)}), then run the same command again"
     if error.errno in NOT_ALLOWED:
         return f"let the user who runs this (number {os.geteuid()}) read and write {place}, then run it again"
     return None

@@ -207,6 +207,21 @@ def test_the_other_formats_are_staged_too(tmp_path):
     assert rows(table) == [{"a": 1, "b": "x", "sereno_file": "1.parquet", "sereno_line": 1}]
 
 
+@pytest.mark.parametrize("form", ["delimited", "jsonl", "parquet"])
+def test_a_disk_that_is_full_is_not_taken_for_a_damaged_file(form, tmp_path, monkeypatch):
+    pq.write_table(pa.table({"a": ["1"], "b": ["x"]}), tmp_path / "1.parquet")
+    (tmp_path / "1.delimited").write_text("a,b\n1,x\n")
+    (tmp_path / "1.jsonl").write_text(json.dumps({"a": "1", "b": "x"}))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.PartWriter, "add", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        run(dataset(f"1.{form}", source={"format": form}), tmp_path)
+    assert not isinstance(raised.value, UnreadableInput)
+
+
 def test_remote_files_are_read_and_their_copy_goes(tmp_path):
     import fsspec
 

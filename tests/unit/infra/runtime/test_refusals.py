@@ -14,8 +14,10 @@ def test_a_full_disk_is_told_with_what_is_free(tmp_path: Path):
     error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "part.parquet"))
     assert described(error) == f"{tmp_path / 'part.parquet'}: No space left on device"
     hint = remedy(error, tmp_path / "not" / "there")
-    assert f"free some space on the disk of {tmp_path / 'not' / 'there'}" in str(hint)
+    assert f"free some space on the disk of {tmp_path / 'part.parquet'}" in str(hint)
     assert "MB are free there now" in str(hint)
+    nameless = OSError(errno.ENOSPC, "No space left on device")
+    assert f"on the disk of {tmp_path / 'not' / 'there'} (" in str(remedy(nameless, tmp_path / "not" / "there"))
 
 
 def test_missing_rights_name_the_place_also_where_the_error_does_not(tmp_path: Path):
