@@ -31,6 +31,7 @@ from tasks.night import (
     window_of,
 )
 from tasks.page_drafts import settle_page
+from tasks.repair import put_right
 from tasks.stage_records import StageRecords
 from tasks.training import settle_training, training_window
 
@@ -111,6 +112,7 @@ def do_night(
     error: Exception | None = None
     try:
         request = NightRequest(_dataset(session, name), date, options)
+        put_right(session.services)
         found = look_at(session.services, request)
         result = found if isinstance(found, NightResult) else _at_work(session, request, found, stages, report)
     except Exception as caught:  # noqa: BLE001 -- it must not leave the flow
@@ -148,6 +150,7 @@ def train_only(
         LockedNight: Another run holds the range's last night.
     """
     services, dataset = session.services, _dataset(session, name)
+    put_right(services)
     window = training_window(services, dataset, first, last)
     request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))
     due = Due(training_fingerprint(request, services, window), {})

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from infra.runtime.progress import Progress
 from infra.runtime.project import Project, find_project
 from infra.runtime.work import session_folder
-from tasks.repair import put_right
 from tasks.services import Services, open_services
 from tasks.train import TrainingProcess
 
@@ -102,7 +101,6 @@ def open_session(
     """Open a session for the flows that run within the block."""
     with ExitStack() as stack:
         services = stack.enter_context(open_services(project, settings))
-        put_right(services)
         scratch = folder or stack.enter_context(session_folder(project))
         session = Session(services, scratch, trainer, stack, told)
         token = _current.set(session)
