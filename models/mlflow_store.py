@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from schemas.errors import SerenoError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_MAKING = "making"
 FOREIGN = ("alembic", "mlflow", "requests", "sqlalchemy", "sqlite3", "urllib3")
 
 
@@ -57,9 +59,29 @@ def connect(uri: str, artifacts: Path) -> MlflowClient:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_server(uri):
             artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        client.search_registered_models(max_results=1)
+        with _alone(file) if file is not None else nullcontext():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_registered_models(max_results=1)
     return client
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Keep others out while MLflow opens its database: two that make it at once break it for good.
+
+    A database whose making was stopped in the middle holds nothing yet, and could not be mended: it is made anew.
+    """
+    with file.with_name(f"{file.name}.lock").open("a+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if lock.read() == _MAKING:
+            for left in (file, *file.parent.glob(f"{file.name}-*")):
+                left.unlink(missing_ok=True)
+        if not file.exists():
+            lock.write(_MAKING)
+            lock.flush()
+        yield
+        lock.truncate(0)
 
 
 def experiment_of(client: MlflowClient, name: str, uri: str, artifacts: Path) -> str:
