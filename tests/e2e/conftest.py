@@ -30,14 +30,36 @@ class Done:
         return json.loads(self.out)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A command that is under way."""
+
+    process: subprocess.Popen[str]
+
+    def end(self, timeout: float = 420) -> Done:
+        """Wait for its end; one that does not come is made, and fails the test."""
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        assert "Traceback" not in err, err[-3000:]
+        return Done(self.process.returncode, out, err)
+
+
+def begin_command(
+    *arguments: str | Path, cwd: Path | None = None, prefix: Sequence[str | Path] = (), **environ: str
+) -> Begun:
+    """Start the command line as a user would, in a process of its own; a prefix is a command that starts it."""
+    command = [*map(str, prefix), sys.executable, "-P", "-m", "infra.cli.main", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return Begun(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env={**os.environ, **environ}))
+
+
 def run_command(*arguments: str | Path, cwd: Path | None = None, timeout: float = 420, **environ: str) -> Done:
     """Run the command line as a user would, in a process of its own."""
-    command = [sys.executable, "-P", "-m", "infra.cli.main", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, env={**os.environ, **environ}
-    )
-    assert "Traceback" not in done.stderr, done.stderr[-3000:]
-    return Done(done.returncode, done.stdout, done.stderr)
+    return begin_command(*arguments, cwd=cwd, **environ).end(timeout)
 
 
 def drive_nights(
@@ -62,6 +84,12 @@ def drive_nights(
 def sereno() -> Callable[..., Done]:
     """The command line; see `run_command`."""
     return run_command
+
+
+@pytest.fixture(scope="session")
+def begin() -> Callable[..., Begun]:
+    """The command line, not waited for; see `begin_command`."""
+    return begin_command
 
 
 @pytest.fixture(scope="session")
