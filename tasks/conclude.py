@@ -29,7 +29,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
     return night.request.blank(
         status=_status(night, failure),
         reason=masking.mask(_reason(night, failure)),
-        rows=earlier.rows if earlier else _rows(night),
+        rows=earlier.rows if earlier else _rows(night, failure),
         failures=earlier.failures if earlier else validated.failures if validated else {},
         expectations=earlier.expectations if earlier else _expectations(night),
         model=_model(night),
@@ -124,13 +124,15 @@ def _champion(services: Services, name: str) -> str | None:
     return standing.version if standing is not None else None
 
 
-def _rows(night: Night) -> RowCounts:
+def _rows(night: Night, failure: Exception | None) -> RowCounts:
+    """Where the rows went; a night that failed has written for nobody, so that what it accepted is held."""
     if night.validated is None:
         return RowCounts()
     rows = night.validated.rows
-    if "accepted" in night.versions and rows.held:
-        return RowCounts(read=rows.read, accepted=rows.held, quarantined=rows.quarantined)
-    return rows
+    would_accept = rows.accepted + rows.held
+    counts = "accepted" in night.versions and _status(night, failure) != "failed"
+    accepted = would_accept if counts else 0
+    return RowCounts(read=rows.read, accepted=accepted, quarantined=rows.quarantined, held=would_accept - accepted)
 
 
 def _expectations(night: Night) -> ExpectationCounts:

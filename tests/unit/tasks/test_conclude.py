@@ -9,12 +9,13 @@ import pytest
 from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
-from schemas.errors import BlockedNight
-from schemas.results import ModelOutcome, NightResult
+from schemas.errors import BlockedNight, LakeError
+from schemas.results import ModelOutcome, NightResult, RowCounts
 from schemas.settings import Settings
 from tasks.conclude import missing_night, result_of
 from tasks.night import Night, NightRequest
 from tasks.services import Services
+from tasks.validate import Validated
 
 NIGHT = date(2026, 9, 20)
 RELEASED = "released from the quarantine: 1 by ana: looked at it"
@@ -57,6 +58,24 @@ def test_a_missing_night_names_the_champion_that_stands(begin):
 
 def test_without_a_champion_there_is_none(begin):
     assert result_of(begin(), BlockedNight("too few rows")).model == ModelOutcome()
+
+
+@pytest.mark.parametrize(
+    ("failure", "committed", "held"),
+    [
+        (None, True, 0),
+        (LakeError("no space"), True, 90),
+        (LakeError("no space"), False, 90),
+        (BlockedNight("few"), False, 90),
+    ],
+)
+def test_rows_are_accepted_only_where_the_night_counts(begin, failure, committed, held):
+    night = begin()
+    rows = RowCounts(read=100, accepted=90, quarantined=10)
+    night.validated = Validated(rows, {}, (), (), (), (), (), ())
+    night.versions = {"accepted": 3} if committed else {}
+    found = result_of(night, failure).rows
+    assert found == RowCounts(read=100, accepted=90 - held, quarantined=10, held=held)
 
 
 def test_a_refused_challenger_is_named(begin):
