@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -81,13 +82,10 @@ def measures(outcomes: list[Outcome]) -> Iterator[Measure]:
 
 
 def at_points(seen: list[str]) -> list[Case]:
-    """A case for each time that the undisturbed night came to a point."""
-    passed: dict[str, int] = {}
-    cases = []
-    for where in seen:
-        passed[where] = passed.get(where, 0) + 1
-        cases.append(Case(f"at {where}, time {passed[where]}", point=f"{where}:{passed[where]}"))
-    return cases
+    """A case for each point that the undisturbed night came to: the first time before it, the last time after it."""
+    passed = Counter(seen)
+    passing = {where: 1 if where.endswith("before") else passed[where] for where in dict.fromkeys(seen)}
+    return [Case(f"at {where}, time {count}", point=f"{where}:{count}") for where, count in passing.items()]
 
 
 def at_moments(lasted: float) -> list[Case]:
