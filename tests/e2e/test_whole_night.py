@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -59,6 +60,22 @@ def test_a_night_goes_from_files_to_a_report(watched: dict[str, Any]):
     report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert report["training"]["nights"] == [FIRST, "2026-03-03", "2026-03-04"]
     assert len(report["alerts"]) == min(night["alerts"], 200)
+
+
+@pytest.mark.parametrize("tool", ["Polars", "DuckDB"])
+def test_other_tools_read_the_lake_by_the_examples_of_the_docs(tool: str, watched: dict[str, Any], checkout: Path):
+    page = (checkout / "docs" / "lake.md").read_text(encoding="utf-8")
+    examples = dict(re.findall(r"## (\w+)\n\n```python\n(.*?)```", page, re.DOTALL))
+    code = examples[tool].replace("NAME", "flows")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, cwd=watched["root"]
+    )
+    assert done.returncode == 0, done.stderr
+    night = watched["run"].json
+    assert ATTACKED in done.stdout
+    # Polars prints the alerts with their rows, DuckDB counts rows and alerts of each night.
+    said = f"shape: ({night['alerts']}, " if tool == "Polars" else str(night["rows"]["accepted"])
+    assert said in done.stdout
 
 
 def test_prefect_has_a_run_a_stage_and_a_link_to_the_report(watched: dict[str, Any]):
