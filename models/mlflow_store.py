@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _MAKING = "making"
+BUSY_SECONDS = 30
 FOREIGN = ("alembic", "mlflow", "requests", "sqlalchemy", "sqlite3", "urllib3")
 
 
@@ -60,9 +61,14 @@ def connect(uri: str, artifacts: Path) -> MlflowClient:
         if not is_server(uri):
             artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(file) if file is not None else nullcontext():
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client = MlflowClient(tracking_uri=_patient(uri), registry_uri=_patient(uri))
             client.search_registered_models(max_results=1)
     return client
+
+
+def _patient(uri: str) -> str:
+    """Have SQLite wait for another process' transaction as long as the state database does; alone it gives up in 5 s."""
+    return uri if sqlite_file(uri) is None or "?" in uri else f"{uri}?timeout={BUSY_SECONDS}"
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def test_terminal_gets_words_and_a_pipe_gets_json() -> None:
 def test_nothing_in_a_line_acts_on_a_terminal() -> None:
     terminal = Terminal()
     set_up_logging(stream=terminal)
-    logging.getLogger("tasks.ingest").warning("no such file: %s", "a\x1b[2J\u202e\udcff")
-    assert terminal.getvalue().endswith(r"a\x1b[2J\u202e\udcff" + "\n")
+    logging.getLogger("tasks.ingest").warning("no such file: %s", "a\x1b[2J\u202e")
+    assert terminal.getvalue().endswith(r"a\x1b[2J\u202e" + "\n")
 
 
 @pytest.mark.parametrize(

@@ -174,13 +174,6 @@ def _set(state: State, run_id: str, **values: Any) -> None:
         connection.execute(sa.update(state_tables.runs).where(state_tables.runs.c.id == run_id).values(values))
 
 
-def test_stale_runs_are_closed_and_live_ones_left(state: State) -> None:
-    stale = state.start_run("flows", NIGHT, "run", "fp", lease_seconds=-1)
-    state.start_run("flows", NEXT, "run", "fp")
-    assert [run.id for run in state.close_stale()] == [stale.id]
-    assert [run.night for run in state.live()] == [NEXT]
-
-
 def test_lease_is_renewed_while_the_block_runs(state: State) -> None:
     run = state.start_run("flows", NIGHT, "run", "fp", lease_seconds=0.3)
     with Lease(state, run.id, seconds=0.3) as lease:
