@@ -67,7 +67,7 @@ def connect(uri: str, artifacts: Path) -> MlflowClient:
 
 
 def _patient(uri: str) -> str:
-    """Have SQLite wait for another process' transaction as long as the state database does; alone it gives up in 5 s."""
+    """Have SQLite wait for another process as long as the state database does; alone it gives up after 5 s."""
     return uri if sqlite_file(uri) is None or "?" in uri else f"{uri}?timeout={BUSY_SECONDS}"
 
 
