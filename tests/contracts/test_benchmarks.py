@@ -17,7 +17,8 @@ def harness(checkout, monkeypatch):
 
     yield harness
     for path in (checkout / "tests" / "benchmarks").glob("*.py"):
-        sys.modules.pop(path.stem, None)
+        if path.stem != "__main__":  # that name is pytest's own in this process
+            sys.modules.pop(path.stem, None)
 
 
 @pytest.mark.parametrize(

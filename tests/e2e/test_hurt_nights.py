@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 
 from infra.runtime.state import State
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 VALIDATED, TRAINED, HURT, REFUSED = "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"
 PASSWORD, SIGNATURE, KEY = "planted-passw0rd", "planted-signature", "planted-api-key"

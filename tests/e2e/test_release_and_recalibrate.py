@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FIRST, SECOND, ATTACKED = "2026-03-02", "2026-03-03", "2026-03-05"
 

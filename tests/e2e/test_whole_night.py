@@ -251,7 +251,7 @@ def started(simulated: Path, tmp_path: Path) -> Callable[[], tuple[subprocess.Po
         )
         ends = time.monotonic() + 120
         while time.monotonic() < ends and process.poll() is None:
-            if list((root / "state" / "work").glob("flows/*/*")) and len(descendants(process.pid)) >= 4:
+            if list((root / "state" / "resume").glob("flows/*/*")) and len(descendants(process.pid)) >= 4:
                 return process, root
             time.sleep(0.1)
         pytest.fail(f"the run did not get to work (exit code {process.poll()})")
@@ -271,7 +271,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_scratch_behind(number: i
     assert not left
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert not list((root / "state" / "work").glob("flows/*/*"))
+        assert not [path for path in (root / "state" / "work").rglob("*") if path.is_file()]
     status = sereno("--project", root, "doctor", "--json")
     dead = next(finding for finding in status.json if finding["what"] == "runs that died")
     assert dead["ok"] is (number == signal.SIGTERM)
