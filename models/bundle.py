@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from models.calibration import ScoreMap
-from models.durable import sync_folder, write_synced
+from models.durable import sync, write_synced
 from models.transform import Transform
 from schemas.errors import BundleError, listed
 from schemas.failpoints import durable
@@ -113,11 +113,11 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
         draft.mkdir(parents=True)
         for name, data in {**files, MANIFEST: manifest}.items():
             write_synced(draft / name, data)
-        sync_folder(draft)
+        sync(draft)
         if replace:
             shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
-        sync_folder(folder.parent)
+        sync(folder.parent)
     return hashlib.sha256(manifest).hexdigest()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from models.durable import sync_folder, write_synced
+from models.durable import sync, write_synced
 from schemas.failpoints import durable
 
 PROTOCOL = 1
@@ -169,7 +169,7 @@ class Checkpoints:
         with durable("checkpoint.write"):
             write_synced(draft, json.dumps(head).encode() + b"\n" + data)
             draft.replace(path)
-            sync_folder(self._folder)
+            sync(self._folder)
         self._newest = path
 
 

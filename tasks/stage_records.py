@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -18,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
+from models.durable import sync
 from schemas.failpoints import durable
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ class StageRecords:
     def write(self, stage: str, record: Mapping[str, Any], facts: Facts, new: Sequence[Path]) -> None:
         """Write a stage's record once its files are on the disk."""
         for path in new:
-            _sync(path)
+            sync(path)
         sizes = {str(path.relative_to(self.work)): path.stat().st_size for path in new}
         values = {"protocol": PROTOCOL, "facts": dict(facts), "files": sizes, **self._placed(record)}
         file = self.file(stage)
         file.parent.mkdir(exist_ok=True)
         draft = file.with_suffix(".draft")
         draft.write_text(json.dumps(values, default=_plain), encoding="utf-8")
-        _sync(draft)
+        sync(draft)
         with durable("stage.record"):
             draft.replace(file)
 
@@ -219,12 +219,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, date | time | Path):
         return value.isoformat() if not isinstance(value, Path) else str(value)
     raise TypeError(f"{type(value).__name__} cannot stand in a stage's record")
-
-
-def _sync(path: Path) -> None:
-    """Have a file on the disk before a record says so."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
