@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGTERM_EXIT = 128 + signal.SIGTERM
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -26,6 +27,27 @@ def sigterm_exits() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Within the block SIGTERM and SIGINT wait for its end, where they do what they did before it.
+
+    For what starts processes and is not yet held by anyone who ends them. Elsewhere than in the main thread nothing is
+    changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: waiting.append(number)) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for number in dict.fromkeys(waiting):
+            signal.raise_signal(number)
 
 
 def die_with_parent(parent_pid: int | None = None) -> None:

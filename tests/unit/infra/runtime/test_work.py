@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from infra.runtime.holder import Holder
 from infra.runtime.project import Project
-from infra.runtime.signals import sigterm_exits
+from infra.runtime.signals import signals_wait, sigterm_exits
 from infra.runtime.work import (
     claim,
     forget_run,
@@ -116,6 +117,23 @@ def test_sigterm_is_an_exception_within_the_block_only() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int) -> None:
+    before, held = signal.getsignal(number), []
+
+    def start() -> None:
+        with sigterm_exits(), ExitStack() as stack:
+            with signals_wait():
+                os.kill(os.getpid(), number)
+                stack.callback(held.append, "ended")
+            held.append("went on")
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        start()
+    assert held == ["ended"]
+    assert signal.getsignal(number) is before
 
 
 def test_temporary_files_of_a_session_lie_in_its_folder_and_elsewhere_after_it(tmp_path: Path) -> None:
