@@ -46,8 +46,8 @@ def signals_wait() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        for number in dict.fromkeys(waiting):
-            signal.raise_signal(number)
+        for kept in dict.fromkeys(waiting):
+            signal.raise_signal(kept)
 
 
 def die_with_parent(parent_pid: int | None = None) -> None:
