@@ -344,6 +344,19 @@ def test_unknown_run_and_night_are_plain_errors(state: State) -> None:
         state.start_run("flows", "yesterday", "run", "fp")
 
 
+def test_a_new_database_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO theirs VALUES (1)")
+        soon = threading.Timer(0.5, other.execute, ["COMMIT"])
+        soon.start()
+        with State(f"sqlite:///{file}") as state:
+            assert state.start_run("flows", NIGHT, "run", "fp").id
+        soon.join()
+
+
 def test_sqlite_is_set_up_for_several_processes(state: State) -> None:
     with state_database.reading(state._engine) as connection:
         pragmas = {

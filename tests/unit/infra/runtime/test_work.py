@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,10 @@ def test_sigterm_is_an_exception_within_the_block_only() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int) -> None:
-    before, held = signal.getsignal(number), []
+def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int, request: pytest.FixtureRequest) -> None:
+    held: list[str] = []
+    # A test run in the background has inherited that it ignores SIGINT.
+    request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.default_int_handler)))
 
     def start() -> None:
         with sigterm_exits(), ExitStack() as stack:
@@ -133,7 +136,7 @@ def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int) -> Non
     with pytest.raises((SystemExit, KeyboardInterrupt)):
         start()
     assert held == ["ended"]
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.default_int_handler
 
 
 def test_temporary_files_of_a_session_lie_in_its_folder_and_elsewhere_after_it(tmp_path: Path) -> None:
