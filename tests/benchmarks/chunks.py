@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def measure() -> Iterator[Measure]:
         version = trained_version(watched, date)
         table = read_table(watched.incoming(date))
         reference = scores(watched, date, version, "reference")
+        named_once = keys_of_one_row(watched, table)
         differences, flags = [], []
         for name, prepare in variants(watched, date, table, reference).items():
             prepare()
@@ -35,8 +37,8 @@ def measure() -> Iterator[Measure]:
             unknown = seen.keys() - reference.keys()
             if not seen or unknown:
                 raise NotMeasured(f"{name}: {len(seen)} scores, {len(unknown)} of rows that the night does not have")
-            differences.append(max(abs(score - reference[key][0]) for key, (score, _) in seen.items()))
-            flags.append(float(sum(alert != reference[key][1] for key, (_, alert) in seen.items())))
+            differences.append(max(abs(score - reference[key][0]) for key, (score, _) in seen.items() if key in named_once))
+            flags.append(float(sum(alert != reference[key][1] for key, (_, alert) in seen.items() if key in named_once)))
     yield Measure("max_abs_difference", differences, "", ("<=", 1e-6), of="max")
     yield Measure("alert_flags_differing", flags, "rows", ("==", 0.0), of="max")
 
@@ -48,6 +50,12 @@ def trained_version(watched: Project, date: str) -> str:
     if not version:
         raise NotMeasured(f"the night of {date} was not scored: {result}")
     return str(version)
+
+
+def keys_of_one_row(watched: Project, table: Table) -> set[str]:
+    """Keys that name one row: of two rows of one key the first counts, which in half of the night may be the other."""
+    place = table[0].index(watched.nights.key)
+    return {key for key, count in Counter(row[place] for row in table[1:]).items() if count == 1}
 
 
 def variants(watched: Project, date: str, table: Table, reference: Scores) -> dict[str, Callable[[], None]]:
