@@ -28,17 +28,17 @@ def measure() -> Iterator[Measure]:
         watched.arrive(date)
         version = trained_version(watched, date)
         table = read_table(watched.incoming(date))
-        reference = scores(watched, date, version, "reference")
         named_once = keys_of_one_row(watched, table)
+        reference = scores(watched, date, version, "reference", named_once)
         differences, flags = [], []
         for name, prepare in variants(watched, date, table, reference).items():
             prepare()
-            seen = scores(watched, date, version, name)
+            seen = scores(watched, date, version, name, named_once)
             unknown = seen.keys() - reference.keys()
             if not seen or unknown:
                 raise NotMeasured(f"{name}: {len(seen)} scores, {len(unknown)} of rows that the night does not have")
-            differences.append(max(abs(score - reference[key][0]) for key, (score, _) in seen.items() if key in named_once))
-            flags.append(float(sum(alert != reference[key][1] for key, (_, alert) in seen.items() if key in named_once)))
+            differences.append(max(abs(score - reference[key][0]) for key, (score, _) in seen.items()))
+            flags.append(float(sum(alert != reference[key][1] for key, (_, alert) in seen.items())))
     yield Measure("max_abs_difference", differences, "", ("<=", 1e-6), of="max")
     yield Measure("alert_flags_differing", flags, "rows", ("==", 0.0), of="max")
 
@@ -74,8 +74,8 @@ def variants(watched: Project, date: str, table: Table, reference: Scores) -> di
     return ways
 
 
-def scores(watched: Project, date: str, version: str, name: str) -> Scores:
-    """Score the night anew with one version; return score and alert flag by key."""
+def scores(watched: Project, date: str, version: str, name: str, keys: set[str]) -> Scores:
+    """Score the night anew with one version; return score and alert flag of these keys."""
     import pyarrow.parquet
 
     # --accept: half a night, or one row, is rightly held by the volume expectation.
@@ -87,6 +87,7 @@ def scores(watched: Project, date: str, version: str, name: str) -> Scores:
     return {
         str(key): (score, alert)
         for key, score, alert in zip(found[watched.nights.key], found["score"], found["is_alert"], strict=True)
+        if str(key) in keys
     }
 
 
