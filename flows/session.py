@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from infra.runtime.progress import Progress
 from infra.runtime.project import Project, find_project
-from infra.runtime.signals import signals_wait
+from infra.runtime.signals import held
 from infra.runtime.work import session_folder
 from tasks.services import Services, open_services
 from tasks.train import TrainingProcess
@@ -70,16 +70,14 @@ class Session:
         )
         if self._compute is None or grown:
             opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
-            with signals_wait():  # half started, its processes would be nobody's to end
-                self._compute = self._stack.enter_context(opened)
+            self._compute = held(self._stack, opened)
         return self._compute
 
     @property
     def trainer(self) -> TrainingProcess:
         """The training process; starting it begins TensorFlow's import."""
         if self._trainer is None:
-            with signals_wait():
-                self._trainer = self._stack.enter_context(TrainingProcess(self._folder))
+            self._trainer = held(self._stack, TrainingProcess(self._folder))
         return self._trainer
 
     def tell(self, result: NightResult, error: Exception | None = None) -> None:

@@ -145,7 +145,7 @@ def orchestration(
     from infra.cli.prefect_server import begin
     from infra.runtime.logs import secrets_of, set_up_logging
     from infra.runtime.project import quiet_environment
-    from infra.runtime.signals import signals_wait, sigterm_exits
+    from infra.runtime.signals import held, sigterm_exits
     from infra.runtime.work import session_folder
     from tasks.train import TrainingProcess
 
@@ -163,8 +163,7 @@ def orchestration(
         folder = stack.enter_context(session_folder(project))
         # Whatever Prefect stores of an exception that leaves a flow is gone with the session.
         os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(folder / "prefect-storage")
-        with signals_wait():
-            trainer = stack.enter_context(TrainingProcess(folder)) if trains else None
+        trainer = held(stack, TrainingProcess(folder)) if trains else None
         from flows.session import open_session
 
         with open_session(project, settings, folder=folder, trainer=trainer, told=told) as session:

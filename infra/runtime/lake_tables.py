@@ -149,7 +149,7 @@ def _remove_written(uri: str, night: date, begun: datetime) -> None:
     """Remove the files of a write that failed before its commit; the caller holds the night, so nobody else wrote."""
     folder = local_folder(uri)
     for path in orphans(folder, night=night, since=begun) if folder is not None else ():
-        with suppress(OSError):
+        with suppress(OSError):  # why the night was not written is what counts; the next repair finds what is left
             path.unlink()
 
 

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_OF_PREFECT = ("prefect", "httpx", "httpcore")
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_OF_PREFECT = ("prefect", "httpx", "httpcore")
 
 
 def described(error: OSError) -> str:

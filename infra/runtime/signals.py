@@ -8,8 +8,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
+from typing import TypeVar
+
+Held = TypeVar("Held")
 
 SIGTERM_EXIT = 128 + signal.SIGTERM
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -29,12 +32,17 @@ def sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
+def held(stack: ExitStack, context: AbstractContextManager[Held]) -> Held:
+    """Enter what starts processes; SIGTERM and SIGINT wait until the stack will end it: half started it is nobody's."""
+    with _signals_wait():
+        return stack.enter_context(context)
+
+
 @contextmanager
-def signals_wait() -> Iterator[None]:
+def _signals_wait() -> Iterator[None]:
     """Within the block SIGTERM and SIGINT wait for its end, where they do what they did before it.
 
-    For what starts processes and is not yet held by anyone who ends them. Elsewhere than in the main thread nothing is
-    changed.
+    Elsewhere than in the main thread nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

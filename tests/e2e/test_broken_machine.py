@@ -103,6 +103,7 @@ def small_disks() -> None:
     """Skip where this user cannot mount a small disk, not even one that is visible to a child only."""
     command = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs -o size=4m small /mnt"]
     if shutil.which("unshare") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        # A disk that is full can only be had by mounting one, and some containers allow that to nobody.
         pytest.skip("a small disk cannot be mounted here: unshare -rm is not there, or not allowed")
 
 

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from infra.runtime.holder import Holder
 from infra.runtime.project import Project
-from infra.runtime.signals import signals_wait, sigterm_exits
+from infra.runtime.signals import held, sigterm_exits
 from infra.runtime.work import (
     claim,
     forget_run,
@@ -122,20 +123,26 @@ def test_sigterm_is_an_exception_within_the_block_only() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int, request: pytest.FixtureRequest) -> None:
-    held: list[str] = []
+    told: list[str] = []
     # A test run in the background has inherited that it ignores SIGINT.
     request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.default_int_handler)))
 
+    @contextmanager
+    def children() -> Iterator[None]:
+        os.kill(os.getpid(), number)
+        try:
+            yield
+        finally:
+            told.append("ended")
+
     def start() -> None:
         with sigterm_exits(), ExitStack() as stack:
-            with signals_wait():
-                os.kill(os.getpid(), number)
-                stack.callback(held.append, "ended")
-            held.append("went on")
+            held(stack, children())
+            told.append("went on")
 
     with pytest.raises((SystemExit, KeyboardInterrupt)):
         start()
-    assert held == ["ended"]
+    assert told == ["ended"]
     assert signal.getsignal(number) is signal.default_int_handler
 
 
