@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,9 @@ FOREIGN = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE", "MLFLOW_TRAC
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the environment before any test module imports Prefect or MLflow, which read it once."""
+    """Set signals and environment before any test module imports Prefect or MLflow, which read it once."""
+    # What runs in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="sereno-tests-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     os.environ.update(QUIET)

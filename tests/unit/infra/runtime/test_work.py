@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,10 +121,9 @@ def test_sigterm_is_an_exception_within_the_block_only() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int, request: pytest.FixtureRequest) -> None:
+def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int) -> None:
+    before = signal.getsignal(number)
     told: list[str] = []
-    # A test run in the background has inherited that it ignores SIGINT.
-    request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.default_int_handler)))
 
     @contextmanager
     def children() -> Iterator[None]:
@@ -143,7 +141,7 @@ def test_a_signal_waits_for_the_end_of_what_starts_processes(number: int, reques
     with pytest.raises((SystemExit, KeyboardInterrupt)):
         start()
     assert told == ["ended"]
-    assert signal.getsignal(number) is signal.default_int_handler
+    assert signal.getsignal(number) is before
 
 
 def test_temporary_files_of_a_session_lie_in_its_folder_and_elsewhere_after_it(tmp_path: Path) -> None:
