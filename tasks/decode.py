@@ -214,14 +214,19 @@ class LineBlocks:
         return (f"{self.name}: line {self.odd_line}{more} not UTF-8, read as {self.encoding}",)
 
     def _utf8_chunks(self) -> Iterator[bytes]:
-        first = self.stream.read(self.size)
-        first = self._settle(first)
-        chunk = first
+        chunk = self._settle(self._head())
         while chunk:
             yield self._to_utf8(chunk)
             chunk = self.stream.read(self.size)
         if self._decoder is not None:
             yield self._to_utf8(b"", final=True)
+
+    def _head(self) -> bytes:
+        """The first bytes, as many as it takes to see a line's end: a stream gives as few at a time as it likes."""
+        head = b""
+        while b"\n" not in head and len(head) < BLOCK and (more := self.stream.read(self.size)):
+            head += more
+        return head
 
     def _settle(self, head: bytes) -> bytes:
         """Decide by the first bytes what the file is written in; returns them without the mark."""

@@ -135,6 +135,14 @@ def test_raw_text_of_a_reject_is_bounded(tmp_path):
     assert len(pq.read_table(path).to_pylist()[0]["raw"]) == 10_000
 
 
+@pytest.mark.parametrize("size", range(1, 16))
+@pytest.mark.parametrize("name", ["b", '"b\rb"'])
+def test_how_lines_end_does_not_depend_on_where_a_stream_pauses(tmp_path, size, name):
+    data = f"a,{name}\r\n1,x\ry\r\n".encode()
+    assert read(data, dataset("a", name.strip('"')), tmp_path, size=size)[0] == [{"a": "1", name.strip('"'): "x\ry"}]
+    assert read(b"a,b\r1,x\r2,y\r", dataset("a", "b"), tmp_path, size=size)[1] == [2, 3]
+
+
 FIELD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.sampled_from(
     ['"', '""', ",", "\n", "\r\n", "a,b", '"x"', " ", "", "#", "é\n", "\u2028", "\r"]
 )
