@@ -1,6 +1,6 @@
 """A training in the middle, as data: what a new process needs to go on as if nothing had happened.
 
-    epoch-00012.checkpoint    a line of JSON, {"protocol": 1, "identity": "...", "sha256": "..."}, then an `.npz`
+    epoch-00012.checkpoint    a line of JSON, {"protocol": 2, "identity": "...", "sha256": "..."}, then an `.npz`
 
 The identity says which training it belongs to, the SHA-256 is that of all bytes after the line. A file that is not
 whole, not of this protocol or not of this training is passed over with a word in the log: the training starts anew.
@@ -24,7 +24,7 @@ import numpy as np
 from models.durable import sync, write_synced
 from schemas.failpoints import durable
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised also when the training loop would go on from an old file to another result."""
 
 DRAFT = ".draft"
@@ -48,10 +48,9 @@ class Checkpoint:
         best: The best epoch so far, from 0.
         seconds: Time spent on the training so far, in all tries.
         order: State of numpy's generator of the rows' order, JSON values.
-        variables: All of the model's variables, its seed generators' states included, in their order.
-        optimizer: All of the optimizer's variables, in their order.
+        state: The program's state: weights, both of Adam's means, steps, and the variables that are not trained.
         row_weights: How much each fit row counts, float32 [rows].
-        best_weights: The model's weights at the best epoch, in their order.
+        best_weights: The weights at the best epoch, and the variables that are not trained.
     """
 
     loss: tuple[float, ...]
@@ -59,8 +58,7 @@ class Checkpoint:
     best: int
     seconds: float
     order: dict[str, Any]
-    variables: tuple[Array, ...]
-    optimizer: tuple[Array, ...]
+    state: tuple[Array, ...]
     row_weights: Array
     best_weights: tuple[Array, ...]
 
@@ -79,7 +77,7 @@ class Checkpoint:
             "order": self.order,
         }
         arrays = {"facts": np.frombuffer(json.dumps(facts).encode(), np.uint8), "row_weights": self.row_weights}
-        for part in ("variables", "optimizer", "best_weights"):
+        for part in ("state", "best_weights"):
             arrays |= {f"{part}_{at:05d}": array for at, array in enumerate(getattr(self, part))}
         written = io.BytesIO()
         np.savez(written, allow_pickle=False, **arrays)
@@ -97,7 +95,7 @@ class Checkpoint:
                 facts = json.loads(arrays["facts"].tobytes())
                 parts = {
                     part: tuple(arrays[name] for name in sorted(arrays.files) if name.startswith(f"{part}_"))
-                    for part in ("variables", "optimizer", "best_weights")
+                    for part in ("state", "best_weights")
                 }
                 return cls(
                     loss=tuple(map(float, facts["loss"])),

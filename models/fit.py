@@ -17,11 +17,13 @@ from models.bundle import PROTOCOL, BundleContents, write_bundle
 from models.calibration import Matrix, ScoreMap, fit_score_map, scores_of, threshold_for
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family
+from models.networks import Network
 from models.scoring import Reconstructor
 from models.split import Parts, bounded, split
 from models.trainer import Budget, Curve, Progress, train
 from models.training_request import TrainingOutcome, TrainingRequest
 from models.transform import Transform, fit_transform
+from models.workshop import WORKSHOP
 from schemas.errors import TrainingFailed
 from schemas.results import TrainingSummary
 
@@ -40,16 +42,16 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Made:
     """A network and how it came about.
 
     Args:
-        model: The Keras model with its best weights.
+        network: The network, with its best weights.
         curve: The losses.
         moved: Root mean square change of the weights since the first step.
     """
 
-    model: Any
+    network: Network
     curve: Curve
     moved: float
 
@@ -94,7 +96,7 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
     transform = _fit_transform(request, parts)
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
-    onnx = onnx_export.export(trained.model, encoded.stop[:COMPARED_ROWS])
+    onnx = onnx_export.export(trained.network.model, encoded.stop[:COMPARED_ROWS])
     reconstruct = Reconstructor(onnx)
     score_map = _score_map(reconstruct, transform, encoded)
     calibration = np.sort(_scores(reconstruct, score_map, encoded.calibrate))
@@ -110,7 +112,7 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
         detector=_detector(request, trained, score_map, calibration, summary, share, threshold),
         transform=transform,
         onnx=onnx,
-        keras=keras_archive.archive(trained.model),
+        keras=keras_archive.archive(trained.network.model),
         calibration=calibration,
     )
     bundle_hash = write_bundle(request.output, contents, replace=True)
@@ -139,14 +141,10 @@ def _fit_transform(request: TrainingRequest, parts: Parts) -> Transform:
     return fit_transform(parts.fit, dataset.features, nullable=nullable, timezone=dataset.timezone)
 
 
-def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: Progress) -> Trained:
-    import keras
-
+def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: Progress) -> Made:
     settings = request.dataset.detector
-    keras.utils.set_random_seed(request.seed % 2**32)
-    chosen = family(settings.family)
-    model = chosen.build(transform.width, chosen.configure(settings))
-    before = model.get_weights()
+    config = family(settings.family).configure(settings)
+    piece = WORKSHOP.workpiece(settings.family, transform.width, config)
     budget = Budget(
         epochs=settings.epochs,
         patience=settings.patience,
@@ -155,20 +153,16 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         trim=settings.trim,
         seconds=float(settings.seconds),
     )
-    loss = keras.losses.MeanSquaredError(reduction=None)
-    curve = train(
-        model,
-        loss,
+    trained = train(
+        piece,
         encoded.fit,
         encoded.stop,
         budget,
         seed=request.seed,
         progress=progress,
-        checkpoints=_checkpoints(request, model, encoded),
+        checkpoints=_checkpoints(request, piece.network.model, encoded),
     )
-    squares = [np.sum((a - b) ** 2, dtype=np.float64) for a, b in zip(model.get_weights(), before, strict=True)]
-    moved = float(np.sqrt(sum(squares) / max(1, model.count_params())))
-    return Trained(model, curve, moved)
+    return Made(piece.network, trained.curve, trained.moved)
 
 
 def _checkpoints(request: TrainingRequest, model: Any, encoded: Encoded) -> Checkpoints | None:
@@ -218,7 +212,7 @@ def _threshold_of_tonight(scores: Matrix, share: float) -> float:
     return threshold_for(scores, share) if share * len(scores) >= 1.0 else -np.inf
 
 
-def _summary(request: TrainingRequest, parts: Parts, trained: Trained, width: int) -> TrainingSummary:
+def _summary(request: TrainingRequest, parts: Parts, trained: Made, width: int) -> TrainingSummary:
     return TrainingSummary(
         rows_fit=len(parts.fit),
         rows_stop=len(parts.stop),
@@ -230,13 +224,13 @@ def _summary(request: TrainingRequest, parts: Parts, trained: Trained, width: in
         contamination_assumed=request.dataset.detector.trim,
         in_sample=request.in_sample,
         width=width,
-        parameters=int(trained.model.count_params()),
+        parameters=int(trained.network.model.count_params()),
     )
 
 
 def _detector(
     request: TrainingRequest,
-    trained: Trained,
+    trained: Made,
     score_map: ScoreMap,
     calibration: Matrix,
     summary: TrainingSummary,

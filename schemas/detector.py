@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -23,7 +23,7 @@ class DetectorSettings(Frozen):
     """
 
     family: str = Field(
-        "dense_denoising", description="Registered name of the autoencoder family.", pattern=r"^[a-z][a-z0-9_]*$"
+        "denoising", description="Registered name of the autoencoder family.", pattern=r"^[a-z][a-z0-9_]*$"
     )
     alert_budget: float = Field(20.0, gt=0, description="About how many alerts a night a person wants to look at.")
     window_nights: PositiveInt = Field(28, description="How many accepted nights before tonight train the detector.")
@@ -38,13 +38,31 @@ class DetectorSettings(Frozen):
     learning_rate: float = Field(
         2e-3, gt=0, description="First step size of Adam; it falls to a twentieth at the last epoch."
     )
-    hidden: tuple[PositiveInt, ...] = Field(
-        (256,), description="Units of the encoder's hidden layers; the decoder mirrors them."
+    hidden: tuple[PositiveInt, ...] | None = Field(
+        None,
+        description="Units of the encoder's hidden layers, mirrored by the decoder; the family's where none are given.",
     )
-    code: PositiveInt = Field(48, description="Units of the code layer.")
-    noise: float = Field(0.4, ge=0, description="Standard deviation of the Gaussian noise added to the scaled input.")
-    activation: Literal["relu", "silu", "tanh", "elu", "selu"] = Field(
-        "silu", description="Activation of the hidden layers."
+    code: PositiveInt | None = Field(None, description="Numbers of the code; the family's where none is given.")
+    noise: float | None = Field(
+        None,
+        ge=0,
+        description="Scale of the noise on the scaled input; the family's where none is given.",
+    )
+    activation: Literal["relu", "silu", "tanh", "elu", "selu", "sigmoid", "linear"] | None = Field(
+        None, description="Activation of the hidden layers; the family's where none is given."
+    )
+    loss: str | None = Field(
+        None,
+        description="Registered name of the reconstruction loss; the family's where none is given.",
+        pattern=r"^[a-z][a-z0-9_]*$",
+    )
+    weight_decay: float | None = Field(
+        None, ge=0, description="Decay of the kernels a step, as a share of the step size."
+    )
+    dropout: Share | None = Field(None, description="Share of hidden values that is dropped while training.")
+    batch_norm: bool | None = Field(None, description="Whether hidden layers are normalised over the batch.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The family's own options; `docs/families.md` lists them."
     )
     trim: Share = Field(
         0.005, description="Share of training rows, those that fit worst, that is taken to be contamination."

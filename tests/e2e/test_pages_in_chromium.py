@@ -89,7 +89,7 @@ def night_of(texts: tuple[str, ...]) -> NightReport:
             rows=RowCounts(read=2531, accepted=2517, quarantined=14),
             failures=dict.fromkeys(texts, 7),
             expectations=ExpectationCounts(passed=len(texts), failed=len(texts)),
-            model=ModelOutcome(version="17", champion="17", family="dense_denoising", reason=texts[1]),
+            model=ModelOutcome(version="17", champion="17", family="denoising", reason=texts[1]),
             threshold=2.0,
             alerts=40,
             seconds={"ingest": 0.6, "train": 8.4},

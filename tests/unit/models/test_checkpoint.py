@@ -22,8 +22,7 @@ def make(epochs=3, seed=0):
         best=epochs - 1,
         seconds=1.25,
         order=dict(random.bit_generator.state),
-        variables=(np.array([1, 2], np.int64), random.random((2, 3)).astype(np.float32)),
-        optimizer=tuple(np.float32(n) for n in range(12)),
+        state=(np.array([1, 2], np.int64), random.random((2, 3)).astype(np.float32), *map(np.float32, range(12))),
         row_weights=np.ones(4, np.float32),
         best_weights=(random.random((2, 3)).astype(np.float32),),
     )
@@ -104,7 +103,7 @@ def rewrite(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"protocol": 2}, "protocol 2"),
+        ({"protocol": 1}, "protocol 1"),
         ({"protocol": "1"}, "protocol '1'"),
         ({"identity": "0" * 64}, "another training"),
     ],

@@ -1,69 +1,84 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from models import families
+from models.networks import Layered, Network
 from schemas.detector import DetectorSettings
 from schemas.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Good:
-    code: int
-
-
-@dataclass
-class Loose:
-    code: int
+class Good(Layered):
+    depth: int = 2
 
 
 @dataclass(frozen=True)
-class Unknown:
-    depth: int
+class NotLayered:
+    code: int = 8
 
 
-def test_every_family_takes_the_default_settings():
-    for name in families.names():
-        chosen = families.family(name)
-        assert chosen.config.__dataclass_params__.frozen
-        assert chosen.configure(DetectorSettings()).code == DetectorSettings().code
+@pytest.mark.parametrize("name", families.names())
+def test_a_family_takes_what_it_is_not_given_from_itself(name):
+    chosen = families.family(name)
+    assert chosen.config.__dataclass_params__.frozen
+    assert chosen.configure(DetectorSettings()) == chosen.config()
+    given = chosen.configure(DetectorSettings(code=3, loss="huber"))
+    assert (given.code, given.loss) == (3, "huber")
+    assert chosen.paper
+    assert chosen.use
 
 
 def test_an_unknown_family_names_the_nearest():
-    with pytest.raises(ConfigError, match="dense_denoising"):
-        families.family("dense_denoisin")
+    with pytest.raises(ConfigError, match="did you mean `denoising`"):
+        families.family("denoisin")
 
 
-def _other_names(size: int, config: Good) -> Any: ...
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"corruptoin": "ones"}, "no option 'corruptoin' .did you mean `corruption`"),
+        ({"corruption": "snow"}, "corruption is 'snow': Input should be 'gaussian', 'masking'"),
+        ({"high": "much"}, "high is 'much': Input should be a valid number"),
+        ({"noise": -1}, "noise is -1: Input should be greater than or equal to 0"),
+        ({"hidden": [0]}, "hidden.0 is 0: Input should be greater than 0"),
+        ({"loss": "mes"}, "no loss 'mes' .did you mean `mse`"),
+    ],
+)
+def test_a_wrong_option_says_what_and_where(options, said):
+    with pytest.raises(ConfigError, match=said):
+        families.family("denoising").configure(DetectorSettings(options=options))
+
+
+def _other_names(size: int, config: Good) -> Network: ...
 
 
 def _no_hint(width, config): ...
 
 
-def _extra(width: int, config: Good, depth: int) -> Any: ...
+def _extra(width: int, config: Good, depth: int) -> Network: ...
 
 
-def _default(width: int, config: Good = Good(1)) -> Any: ...
+def _default(width: int, config: Good = Good()) -> Network: ...
 
 
-def _loose(width: int, config: Loose) -> Any: ...
+def _not_layered(width: int, config: NotLayered) -> Network: ...
 
 
-def _unknown(width: int, config: Unknown) -> Any: ...
+def _other_result(width: int, config: Good) -> int: ...
 
 
-@pytest.mark.parametrize("build", [_other_names, _no_hint, _extra, _default, _loose, _unknown])
+@pytest.mark.parametrize("build", [_other_names, _no_hint, _extra, _default, _not_layered, _other_result])
 def test_a_wrong_builder_is_refused(build):
     with pytest.raises(TypeError, match="family 'odd'"):
-        families.register("odd")(build)
+        families.register("odd", paper="none", use="none")(build)
     assert "odd" not in families.names()
 
 
 def test_a_name_is_registered_once():
-    def build(width: int, config: Good) -> Any: ...
+    def build(width: int, config: Good) -> Network: ...
 
     with pytest.raises(TypeError, match="twice"):
-        families.register("dense_denoising")(build)
+        families.register("denoising", paper="none", use="none")(build)

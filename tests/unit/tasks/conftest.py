@@ -74,9 +74,7 @@ def made_result(status="done", **changes) -> NightResult:
             "rows": RowCounts(read=2531, accepted=2517, quarantined=14),
             "failures": {"src_bytes": 9, "(key)": 5},
             "expectations": ExpectationCounts(passed=1, failed=1),
-            "model": ModelOutcome(
-                version="17", champion="17", family="dense_denoising", promoted=True, reason="better"
-            ),
+            "model": ModelOutcome(version="17", champion="17", family="denoising", promoted=True, reason="better"),
             "threshold": 4.71,
             "alerts": 2,
             "seconds": {"ingest": 0.6, "train": 8.4},

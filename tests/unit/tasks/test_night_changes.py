@@ -16,7 +16,7 @@ def a_report(date, read=10_000, quarantined=10, alerts=20, held=0, version="3", 
         date=date,
         status=status,
         rows=RowCounts(read=read, accepted=read - quarantined - held, quarantined=quarantined, held=held),
-        model=ModelOutcome(version=version, champion=version, family="dense_denoising"),
+        model=ModelOutcome(version=version, champion=version, family="denoising"),
         threshold=more.pop("threshold", 2.0),
         alerts=alerts,
     )

@@ -1,0 +1,44 @@
+"""Denoising autoencoder (Vincent et al., 2008): noise on the scaled input, the clean input as target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.families import register
+from models.networks import Amount, Layered, Network, assemble, dense_decode, dense_encode
+
+
+@dataclass(frozen=True)
+class Config(Layered):
+    """Shape of the network.
+
+    Args:
+        noise: Scale of the noise that is added, in units of the scaled input; the share of values for the others.
+        corruption: What the noise is.
+        low: What a value becomes as pepper.
+        high: What a value becomes as salt, and with ones.
+    """
+
+    noise: Amount = 0.4
+    corruption: Literal["gaussian", "masking", "ones", "salt_and_pepper", "cauchy"] = "gaussian"
+    low: float = 0.0
+    high: float = 1.0
+
+
+@register(
+    "denoising",
+    paper="Vincent et al., Extracting and composing robust features with denoising autoencoders, 2008",
+    use="the default: tables, cleaning noise",
+)
+def build(width: int, config: Config) -> Network:
+    """Build the network.
+
+    Args:
+        width: Numbers of a row.
+        config: Shape of the network.
+    """
+    from models.layers import Corruption
+
+    corrupt = Corruption(config.corruption, config.noise, config.low, config.high, name="noise")
+    return assemble(width, config, dense_encode(config), dense_decode(width, config), corrupt=corrupt)

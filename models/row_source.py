@@ -1,0 +1,202 @@
+"""Where the rows of a training come from: memory, or Parquet files larger than it, read one chunk ahead."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Rows = np.ndarray[Any, np.dtype[np.float32]]
+Order = np.ndarray[Any, np.dtype[np.int32]]
+
+CHUNK_ROWS = 131_072
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows and the order in which an epoch takes them.
+
+    Args:
+        rows: float32 [rows, width], an array or a tensor.
+        order: Positions within them, int32 [rows].
+        at: Their positions among all rows, a slice or int64 [rows].
+    """
+
+    rows: Any
+    order: Order
+    at: Any
+
+
+class RowSource(Protocol):
+    """Rows that can be read again each epoch."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, order: np.random.Generator) -> Iterator[Chunk]:
+        """The rows in a new order, in chunks."""
+
+    def in_place(self) -> Iterator[Rows]:
+        """The rows in their own order, in chunks."""
+
+
+class MemoryRows:
+    """Rows in memory: one chunk, in an order over all of them.
+
+    Args:
+        rows: float32 [rows, width].
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._tensor: Any = None
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return int(self._rows.shape[1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def epoch(self, order: np.random.Generator) -> Iterator[Chunk]:
+        """All rows, permuted."""
+        if self._tensor is None:
+            import tensorflow as tf
+
+            self._tensor = tf.constant(self._rows)
+        yield Chunk(self._tensor, order.permutation(len(self)).astype(np.int32), slice(None))
+
+    def in_place(self) -> Iterator[Rows]:
+        """All rows."""
+        yield self._rows
+
+
+class ParquetRows:
+    """Rows in Parquet files, read in chunks of whole row groups while the chunk before is trained on.
+
+    The order of row groups changes each epoch, and so does the order within a chunk; rows of one row group stay in
+    one chunk. Files whose rows are sorted by something that matters are better written in another order first.
+
+    Args:
+        paths: The files; all have the columns.
+        columns: Columns that are the row's numbers, in order; all columns of the first file where none are given.
+        chunk_rows: Rows that a chunk has at least; two chunks are in memory at a time.
+
+    Raises:
+        ValueError: When there is no row, or a column is missing or not numeric.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], columns: Sequence[str] | None = None, *, chunk_rows: int = CHUNK_ROWS
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        self._groups: list[tuple[Path, int, int, int]] = []
+        start = 0
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                names = file.schema_arrow.names
+                columns = names if columns is None else columns
+                missing = sorted(set(columns) - set(names))
+                if missing:
+                    raise ValueError(f"{path} has no column {', '.join(missing)}")
+                for group in range(file.num_row_groups):
+                    count = file.metadata.row_group(group).num_rows
+                    self._groups.append((path, group, start, count))
+                    start += count
+        if start == 0:
+            raise ValueError("the Parquet files hold no row")
+        self._columns = list(columns or [])
+        self._count = start
+        self._chunk_rows = chunk_rows
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return len(self._columns)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def epoch(self, order: np.random.Generator) -> Iterator[Chunk]:
+        """The row groups in a new order; the rows of a chunk permuted."""
+        groups = [self._groups[at] for at in order.permutation(len(self._groups))]
+        for rows, at in self._ahead(groups):
+            yield Chunk(rows, order.permutation(len(rows)).astype(np.int32), at)
+
+    def in_place(self) -> Iterator[Rows]:
+        """The rows in the files' order."""
+        for rows, _ in self._ahead(self._groups):
+            yield rows
+
+    def _ahead(self, groups: Sequence[tuple[Path, int, int, int]]) -> Iterator[tuple[Rows, Any]]:
+        """Chunks, each read by a thread while the one before is used."""
+        ready: queue.Queue[Any] = queue.Queue(maxsize=1)
+        is_left = threading.Event()
+
+        def put(thing: Any) -> None:
+            while not is_left.is_set():
+                try:
+                    ready.put(thing, timeout=0.1)
+                    return
+                except queue.Full:
+                    continue
+
+        def read() -> None:
+            try:
+                for chunk in self._chunks(groups):
+                    put(chunk)
+                    if is_left.is_set():
+                        return
+                put(None)
+            except Exception as error:  # noqa: BLE001  (raised again where the chunks are used)
+                put(error)
+
+        reader = threading.Thread(target=read, name="rows", daemon=True)
+        reader.start()
+        try:
+            while (found := ready.get()) is not None:
+                if isinstance(found, Exception):
+                    raise found
+                yield found
+        finally:
+            is_left.set()
+            reader.join()
+
+    def _chunks(self, groups: Sequence[tuple[Path, int, int, int]]) -> Iterator[tuple[Rows, Any]]:
+        parts: list[Rows] = []
+        places: list[Any] = []
+        for path, group, start, count in groups:
+            parts.append(self._read(path, group))
+            places.append(np.arange(start, start + count))
+            if sum(map(len, parts)) >= self._chunk_rows:
+                yield np.concatenate(parts), np.concatenate(places)
+                parts, places = [], []
+        if parts:
+            yield np.concatenate(parts), np.concatenate(places)
+
+    def _read(self, path: Path, group: int) -> Rows:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            table = file.read_row_group(group, columns=self._columns)
+        rows = np.empty((table.num_rows, len(self._columns)), dtype=np.float32)
+        for at, name in enumerate(self._columns):
+            try:
+                rows[:, at] = table[name].cast(pa.float32(), safe=False).to_numpy()
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                raise ValueError(f"{path}: column {name} is no number: {table[name].type}") from None
+        if not np.isfinite(rows).all():
+            odd = [name for at, name in enumerate(self._columns) if not np.isfinite(rows[:, at]).all()]
+            raise ValueError(f"{path}: missing or infinite values in {', '.join(odd[:5])}")
+        return rows
