@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from schemas.errors import ConfigError, TrainingFailed, listed
+
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Order = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -80,6 +82,23 @@ class MemoryRows:
         yield self._rows
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A row group.
+
+    Args:
+        path: Its file.
+        at: Its number in the file.
+        start: Rows of all groups before it.
+        rows: Its own rows.
+    """
+
+    path: Path
+    at: int
+    start: int
+    rows: int
+
+
 class ParquetRows:
     """Rows in Parquet files, read in chunks of whole row groups while the chunk before is trained on.
 
@@ -92,32 +111,41 @@ class ParquetRows:
         chunk_rows: Rows that a chunk has at least; two chunks are in memory at a time.
 
     Raises:
-        ValueError: When there is no row, or a column is missing or not numeric.
+        ConfigError: When a file cannot be read, there is no row, or a column is missing or not numeric.
+        TrainingFailed: While rows are read: when values are missing or infinite.
     """
 
     def __init__(
         self, paths: Sequence[Path], columns: Sequence[str] | None = None, *, chunk_rows: int = CHUNK_ROWS
     ) -> None:
+        self._groups: list[_Group] = []
+        self._count = 0
+        for path in paths:
+            columns = self._add(path, columns)
+        if self._count == 0:
+            raise ConfigError("the Parquet files hold no row", hint="name files that hold rows to learn from")
+        self._columns = list(columns or [])
+        self._chunk_rows = chunk_rows
+
+    def _add(self, path: Path, columns: Sequence[str] | None) -> Sequence[str]:
+        """Note where a file's row groups are; the columns that are taken of it."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._groups: list[tuple[Path, int, int, int]] = []
-        start = 0
-        for path in paths:
+        if not path.is_file():
+            raise ConfigError(f"there is no file {path}")
+        try:
             with pq.ParquetFile(path) as file:
-                names = file.schema_arrow.names
-                columns = names if columns is None else columns
-                missing = sorted(set(columns) - set(names))
-                if missing:
-                    raise ValueError(f"{path} has no column {', '.join(missing)}")
-                for group in range(file.num_row_groups):
-                    count = file.metadata.row_group(group).num_rows
-                    self._groups.append((path, group, start, count))
-                    start += count
-        if start == 0:
-            raise ValueError("the Parquet files hold no row")
-        self._columns = list(columns or [])
-        self._count = start
-        self._chunk_rows = chunk_rows
+                schema = file.schema_arrow
+                counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ConfigError(f"{path} cannot be read: {error}", hint="it must be a whole Parquet file") from None
+        columns = schema.names if columns is None else columns
+        _check_columns(path, schema, columns)
+        for group, count in enumerate(counts):
+            self._groups.append(_Group(path, group, self._count, count))
+            self._count += count
+        return columns
 
     @property
     def width(self) -> int:
@@ -138,7 +166,7 @@ class ParquetRows:
         for rows, _ in self._ahead(self._groups):
             yield rows
 
-    def _ahead(self, groups: Sequence[tuple[Path, int, int, int]]) -> Iterator[tuple[Rows, Any]]:
+    def _ahead(self, groups: Sequence[_Group]) -> Iterator[tuple[Rows, Any]]:
         """Chunks, each read by a thread while the one before is used."""
         ready: queue.Queue[Any] = queue.Queue(maxsize=1)
         is_left = threading.Event()
@@ -172,12 +200,12 @@ class ParquetRows:
             is_left.set()
             reader.join()
 
-    def _chunks(self, groups: Sequence[tuple[Path, int, int, int]]) -> Iterator[tuple[Rows, Any]]:
+    def _chunks(self, groups: Sequence[_Group]) -> Iterator[tuple[Rows, Any]]:
         parts: list[Rows] = []
         places: list[Any] = []
-        for path, group, start, count in groups:
-            parts.append(self._read(path, group))
-            places.append(np.arange(start, start + count))
+        for group in groups:
+            parts.append(self._read(group.path, group.at))
+            places.append(np.arange(group.start, group.start + group.rows))
             if sum(map(len, parts)) >= self._chunk_rows:
                 yield np.concatenate(parts), np.concatenate(places)
                 parts, places = [], []
@@ -192,11 +220,24 @@ class ParquetRows:
             table = file.read_row_group(group, columns=self._columns)
         rows = np.empty((table.num_rows, len(self._columns)), dtype=np.float32)
         for at, name in enumerate(self._columns):
-            try:
-                rows[:, at] = table[name].cast(pa.float32(), safe=False).to_numpy()
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                raise ValueError(f"{path}: column {name} is no number: {table[name].type}") from None
+            rows[:, at] = table[name].cast(pa.float32(), safe=False).to_numpy()
         if not np.isfinite(rows).all():
             odd = [name for at, name in enumerate(self._columns) if not np.isfinite(rows[:, at]).all()]
-            raise ValueError(f"{path}: missing or infinite values in {', '.join(odd[:5])}")
+            raise TrainingFailed(
+                f"{path}: missing or infinite values in {listed(odd)}", hint="fill them in, or leave the columns out"
+            )
         return rows
+
+
+def _check_columns(path: Path, schema: Any, columns: Sequence[str]) -> None:
+    """Refuse columns that a file lacks or that hold no numbers."""
+    import pyarrow as pa
+
+    if not columns:
+        raise ConfigError(f"no column of {path} is named", hint="name the columns that are a row's numbers")
+    if missing := [name for name in columns if name not in schema.names]:
+        raise ConfigError(f"{path} has no column {listed(missing)}", hint=f"it has {listed(schema.names)}")
+    for name in columns:
+        kind = schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise ConfigError(f"column {name} of {path} is not numeric: {kind}", hint="name the numeric columns")
