@@ -1,9 +1,11 @@
 """A detector as data: JSON, ONNX, Keras weights and calibration scores under a manifest of SHA-256.
 
-    manifest.json      {"protocol": 1, "files": {name: sha256}}; its own hash names the bundle
+    manifest.json      {"protocol": 2, "files": {name: sha256}}; its own hash names the bundle
     detector.json      settings, features, score map, threshold, calibration facts, nights, seed, training summary
     transform.json     one encoder a feature
     model.onnx         the graph that scores
+    encoder.onnx       from rows to codes; with decoder.onnx since protocol 2
+    decoder.onnx       from codes to rows
     weights.keras      the Keras model, for those who train on
     calibration.npy    sorted float64 scores of held-out rows
 
@@ -31,14 +33,16 @@ from models.transform import Transform
 from schemas.errors import BundleError, listed
 from schemas.failpoints import durable
 
-PROTOCOL = 1
+PROTOCOL = 2
 MANIFEST = "manifest.json"
+HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
+LISTED = {1: FILES, 2: (*FILES, *HALVES)}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BundleContents:
     """What a bundle holds.
 
@@ -48,6 +52,8 @@ class BundleContents:
         onnx: The ONNX graph's bytes.
         keras: The canonical `.keras` archive's bytes.
         calibration: Sorted calibration scores, float64 [rows].
+        encoder: The bytes of the graph from rows to codes; None in bundles of protocol 1.
+        decoder: The bytes of the graph from codes to rows; None in bundles of protocol 1.
     """
 
     detector: dict[str, Any]
@@ -55,6 +61,13 @@ class BundleContents:
     onnx: bytes
     keras: bytes
     calibration: np.ndarray[Any, np.dtype[np.float64]]
+    encoder: bytes | None = None
+    decoder: bytes | None = None
+
+    @property
+    def protocol(self) -> int:
+        """The protocol that holds all of it."""
+        return 1 if self.encoder is None or self.decoder is None else PROTOCOL
 
     @property
     def score_map(self) -> ScoreMap:
@@ -68,7 +81,7 @@ class BundleContents:
         return float(self.detector["threshold"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle(BundleContents):
     """A bundle that was checked and read.
 
@@ -105,7 +118,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
         raise BundleError(f"{folder} exists already", hint="give a folder that does not exist yet")
     files = _files(contents)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    manifest = canonical_json({"protocol": PROTOCOL, "files": digests})
+    manifest = canonical_json({"protocol": contents.protocol, "files": digests})
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     for leftover in _drafts(folder) if replace else [draft]:
         shutil.rmtree(leftover, ignore_errors=True)
@@ -122,7 +135,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
 
 
 def _holds_only_a_bundle(folder: Path) -> bool:
-    known = {*FILES, MANIFEST}
+    known = {*FILES, *HALVES, MANIFEST}
     return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
 
 
@@ -135,12 +148,14 @@ def _drafts(folder: Path) -> list[Path]:
 def _files(contents: BundleContents) -> dict[str, bytes]:
     calibration = io.BytesIO()
     np.save(calibration, np.asarray(contents.calibration, dtype=np.float64), allow_pickle=False)
+    halves = {"encoder.onnx": contents.encoder, "decoder.onnx": contents.decoder}
     return {
         "calibration.npy": calibration.getvalue(),
         "detector.json": canonical_json(contents.detector),
         "model.onnx": contents.onnx,
         "transform.json": canonical_json(contents.transform.to_json()),
         "weights.keras": contents.keras,
+        **{name: data for name, data in halves.items() if data is not None and contents.protocol > 1},
     }
 
 
@@ -188,9 +203,10 @@ def _listed_files(folder: Path, manifest: bytes) -> tuple[int, dict[str, str]]:
             f"{folder}: the bundle has protocol {protocol}, this version reads {known}",
             hint=newer if protocol > PROTOCOL else "train again",
         )
-    if set(listing) != set(FILES):
-        odd = listed(repr(name) for name in sorted(set(listing) ^ set(FILES)))
-        raise BundleError(f"{folder}: the manifest must list {listed(FILES)}; it differs in {odd}", hint=RESTORE)
+    due = LISTED[protocol]
+    if set(listing) != set(due):
+        odd = listed(repr(name) for name in sorted(set(listing) ^ set(due)))
+        raise BundleError(f"{folder}: the manifest must list {listed(due)}; it differs in {odd}", hint=RESTORE)
     return protocol, listing
 
 
@@ -225,7 +241,17 @@ def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
         detector = json.loads(files["detector.json"])
         transform = Transform.from_json(json.loads(files["transform.json"]))
         calibration = np.load(io.BytesIO(files["calibration.npy"]), allow_pickle=False)
-        bundle = Bundle(detector, transform, files["model.onnx"], files["weights.keras"], calibration, folder, found)
+        bundle = Bundle(
+            detector=detector,
+            transform=transform,
+            onnx=files["model.onnx"],
+            keras=files["weights.keras"],
+            calibration=calibration,
+            encoder=files.get("encoder.onnx"),
+            decoder=files.get("decoder.onnx"),
+            folder=folder,
+            hash=found,
+        )
         _check_shapes(bundle)
     except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -245,5 +271,5 @@ def _check_shapes(bundle: Bundle) -> None:
         raise ValueError("detector.json does not fit transform.json")
 
 
-_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse}
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse}
 """Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

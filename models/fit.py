@@ -96,7 +96,8 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
     transform = _fit_transform(request, parts)
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
-    onnx = onnx_export.export(trained.network.model, encoded.stop[:COMPARED_ROWS])
+    compared = encoded.stop[:COMPARED_ROWS]
+    onnx, encoder, decoder = onnx_export.export_network(trained.network, compared)
     reconstruct = Reconstructor(onnx)
     score_map = _score_map(reconstruct, transform, encoded)
     calibration = np.sort(_scores(reconstruct, score_map, encoded.calibrate))
@@ -114,6 +115,8 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
         onnx=onnx,
         keras=keras_archive.archive(trained.network.model),
         calibration=calibration,
+        encoder=encoder,
+        decoder=decoder,
     )
     bundle_hash = write_bundle(request.output, contents, replace=True)
     seconds = trained.curve.seconds_before + time.monotonic() - started

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.networks import Network
 from models.scoring import Reconstructor
 from schemas.errors import BundleError, TrainingFailed
 
@@ -16,12 +17,26 @@ RELATIVE, ABSOLUTE = 1e-5, 1e-6
 OTHER = "choose another detector.activation in the dataset file"
 
 
+def export_network(network: Network, rows: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[bytes, bytes, bytes]:
+    """Export the whole, the encoder and the decoder of a network.
+
+    Args:
+        network: The network, with the weights that count.
+        rows: Rows to compare on, float32 [rows, width].
+
+    Raises:
+        TrainingFailed: When a graph cannot be opened, or its outputs are not the model's.
+    """
+    codes = np.asarray(network.encoder(rows, training=False))
+    return export(network.model, rows), export(network.encoder, rows), export(network.decoder, codes)
+
+
 def export(model: Any, rows: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
     """Export a model and compare the graph's outputs with the model's.
 
     Args:
-        model: A Keras model from [rows, width] to [rows, width].
-        rows: Rows to compare on, float32 [rows, width].
+        model: A Keras model from [rows, n] to [rows, m].
+        rows: Rows to compare on, float32 [rows, n].
 
     Raises:
         TrainingFailed: When the graph cannot be opened, or its outputs are not the model's.

@@ -45,7 +45,7 @@ class Scores:
 
 
 class Reconstructor:
-    """An ONNX graph from float32 [rows, width] to float32 [rows, width].
+    """An ONNX graph from float32 [rows, n] to float32 [rows, m]: a whole detector, or its encoder or decoder.
 
     Args:
         onnx: The graph's bytes.
@@ -68,15 +68,20 @@ class Reconstructor:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Reconstruct rows [rows, width]."""
-        reconstructed = np.empty(rows.shape, dtype=np.float32)
+        """What the graph gives for rows [rows, n], float32 [rows, m]."""
         batch = np.zeros((BATCH, rows.shape[1]), dtype=np.float32)
+        given = np.empty((len(rows), self.width_out), dtype=np.float32)
         for start in range(0, len(rows), BATCH):
             count = min(BATCH, len(rows) - start)
             batch[:count] = rows[start : start + count]
             batch[count:] = 0.0
-            reconstructed[start : start + count] = self._session.run(None, {self._input: batch})[0][:count]
-        return reconstructed
+            given[start : start + count] = self._session.run(None, {self._input: batch})[0][:count]
+        return given
+
+    @property
+    def width_out(self) -> int:
+        """Numbers that it gives for a row."""
+        return int(self._session.get_outputs()[0].shape[1])
 
 
 class Scorer:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -283,12 +283,12 @@ def _make(
     services: Services, dataset: Dataset, source: VersionInfo, bundle: Bundle, after: Setting, reason: str, actor: str
 ) -> tuple[str, bool]:
     """Write and register the bundle, and crown it; each step is left out where it was done before."""
-    from models.bundle import BundleContents, write_bundle
+    from models.bundle import write_bundle
 
     name, state = dataset.name, services.state
     said = f"version {source.version} with threshold {after.threshold:.4f} instead of {bundle.threshold:.4f}"
     detector = {**bundle.detector, "threshold": after.threshold, "alerts": after.alerts()}
-    contents = BundleContents(detector, bundle.transform, bundle.onnx, bundle.keras, bundle.calibration)
+    contents = replace(bundle, detector=detector)
     if after.threshold == bundle.threshold:
         made, version = bundle.hash, source.version
     else:

@@ -101,12 +101,14 @@ def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, thres
     _, _, vectors = np.linalg.svd(fit - mean, full_matrices=False)
     matrix = np.eye(transform.width) if constant else vectors[:rank].T @ vectors[:rank]
     graph = linear_graph(matrix, mean - mean @ matrix)
+    inward = np.eye(transform.width) if constant else vectors[:rank].T
+    halves = {"encoder": linear_graph(inward, -mean @ inward), "decoder": linear_graph(inward.T, mean)}
     reconstruct = Reconstructor(graph)
     stop, held = transform.apply(parts.stop), transform.apply(parts.calibrate)
     score_map = fit_score_map(stop, reconstruct(stop), transform.weights, [g.start for g in transform.groups.values()])
     calibration = np.sort(scores_of(score_map.parts(held, reconstruct(held))))
     detector = {
-        "protocol": 1,
+        "protocol": 2,
         "dataset": dataset.name,
         "family": "linear",
         "settings": dataset.detector.model_dump(mode="json"),
@@ -119,7 +121,9 @@ def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, thres
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": 1000.0, "share": share},
         "calibration": {"rows": len(calibration)},
     }
-    contents = BundleContents(detector, transform, graph, b"no network", calibration)
+    contents = BundleContents(
+        detector=detector, transform=transform, onnx=graph, keras=b"no network", calibration=calibration, **halves
+    )
     return MadeDetector(folder, write_bundle(folder, contents))
 
 
@@ -129,8 +133,8 @@ def linear_graph(matrix, bias):
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    width = len(bias)
-    rows = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, width]) for name in ("x", "y")]
+    widths = zip(("x", "y"), np.shape(matrix), strict=True)
+    rows = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, width]) for name, width in widths]
     nodes = [helper.make_node("MatMul", ["x", "m"], ["p"]), helper.make_node("Add", ["p", "b"], ["y"])]
     weights = [numpy_helper.from_array(np.asarray(a, dtype=np.float32), n) for n, a in (("m", matrix), ("b", bias))]
     graph = helper.make_graph(nodes, "linear", rows[:1], rows[1:], weights)

@@ -87,7 +87,16 @@ def test_a_frame_without_a_column_is_refused(registered, make_rows):
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "detector.json", "transform.json", "model.onnx", "weights.keras", "calibration.npy"]
+    "name",
+    [
+        "manifest.json",
+        "detector.json",
+        "transform.json",
+        "model.onnx",
+        "encoder.onnx",
+        "weights.keras",
+        "calibration.npy",
+    ],
 )
 @pytest.mark.parametrize("place", [0.0, 0.5, 0.999])
 def test_a_bundle_changed_by_one_byte_is_refused(registered, name, place):

@@ -14,7 +14,7 @@ import pytest
 from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
-from models.bundle import FILES, open_bundle
+from models.bundle import FILES, HALVES, open_bundle
 from models.calibration import threshold_for
 from models.registry import VersionInfo
 from schemas.errors import PromotionRefused, UsageError
@@ -117,8 +117,8 @@ def test_a_new_version_has_another_threshold_and_nothing_else(services, dataset,
     old, new = opened(services, "1"), opened(services, "2")
     assert new.threshold == threshold_for(old.calibration, 5 / 1000) > old.threshold
     assert new.detector["alerts"] == {"budget": 5.0, "expected_rows": 1000.0, "share": 0.005}
-    same = [name for name in FILES if (old.folder / name).read_bytes() == (new.folder / name).read_bytes()]
-    assert set(FILES) - set(same) == {"detector.json"}
+    same = [name for name in [*FILES, *HALVES] if (old.folder / name).read_bytes() == (new.folder / name).read_bytes()]
+    assert {*FILES, *HALVES} - set(same) == {"detector.json"}
     without = [{k: v for k, v in b.detector.items() if k not in ("threshold", "alerts")} for b in (old, new)]
     assert without[0] == without[1]
     assert old.hash == detector.hash
