@@ -70,7 +70,7 @@ class Workpiece:
         trainable = [np.asarray(variable).reshape(-1) for variable in self.network.model.trainable_variables]
         return (
             np.concatenate([*trainable, np.zeros(0, np.float32)]),
-            tuple(np.array(variable) for variable in self.network.model.non_trainable_variables),
+            tuple(variable.numpy().copy() for variable in self.network.model.non_trainable_variables),
         )
 
     def load(self, weights: Array, others: Sequence[Array]) -> None:
