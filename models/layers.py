@@ -1,4 +1,4 @@
-"""Layers of our own: corruption, codes with a prior, penalties, tied weights. Importing it imports Keras.
+"""Layers of our own that give rows or codes: corruption, tied weights, columns. Importing it imports Keras.
 
 What a layer does only while training is left out of the exported graph: it takes the mean path there.
 """
@@ -11,7 +11,6 @@ import keras
 from keras import ops
 
 HALF = 0.5
-CORRUPTIONS = ("gaussian", "masking", "ones", "salt_and_pepper", "cauchy")
 
 
 @keras.saving.register_keras_serializable(package="sereno")
@@ -59,48 +58,6 @@ class Corruption(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="sereno")
-class GaussianCode(keras.layers.Layer):
-    """A code with a diagonal Gaussian posterior (Kingma and Welling, 2014): a draw while training, else its mean.
-
-    Args:
-        units: Numbers of the code.
-        beta: Weight of the Kullback-Leibler divergence from the standard normal prior (Higgins et al., 2017), over the
-            mean reconstruction loss of a number.
-        width: Numbers of a row; the divergence is divided by it, as the loss is a mean over them.
-    """
-
-    def __init__(self, units: int, beta: float, width: int, **rest: Any) -> None:
-        super().__init__(**rest)
-        self.units, self.beta, self.width = units, beta, width
-        self.mean = keras.layers.Dense(units, name="mean")
-        self.log_variance = keras.layers.Dense(units, name="log_variance", kernel_initializer="zeros")
-        self.seeds = keras.random.SeedGenerator(2)
-
-    def build(self, shape: Any) -> None:
-        """Make the two linear maps."""
-        self.mean.build(shape)
-        self.log_variance.build(shape)
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Codes [rows, units] of hidden values [rows, n]."""
-        mean = self.mean(inputs)
-        if not training:
-            return mean
-        log_variance = ops.clip(self.log_variance(inputs), -12.0, 6.0)
-        divergence = -0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
-        self.add_loss(self.beta * ops.mean(divergence) / self.width)
-        return mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.seeds)
-
-    def compute_output_shape(self, shape: Any) -> Any:
-        """[rows, units]."""
-        return (*shape[:-1], self.units)
-
-    def get_config(self) -> dict[str, Any]:
-        """What makes the layer again."""
-        return {**super().get_config(), "units": self.units, "beta": self.beta, "width": self.width}
-
-
-@keras.saving.register_keras_serializable(package="sereno")
 class TiedDense(keras.layers.Layer):
     """A dense layer and its mirror with the same kernel, transposed (Bengio et al., 2007).
 
@@ -142,32 +99,26 @@ class TiedDense(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="sereno")
-class Sparsity(keras.layers.Layer):
-    """A penalty on codes that are active too often, while training.
+class Columns(keras.layers.Layer):
+    """Some neighbouring numbers of a row.
 
     Args:
-        kind: kl compares each unit's mean activation, within 0 and 1, with the wished one (Ng, Sparse autoencoder,
-            2011); l1 counts activations as they are.
-        strength: Weight of the penalty.
-        wished: Mean activation that costs nothing, with kl.
+        start: The first of them.
+        stop: The first behind them.
     """
 
-    def __init__(self, kind: str, strength: float, wished: float = 0.05, **rest: Any) -> None:
+    def __init__(self, start: int, stop: int, **rest: Any) -> None:
         super().__init__(**rest)
-        self.kind, self.strength, self.wished = kind, strength, wished
+        self.start, self.stop = start, stop
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Codes [rows, units], as they came."""
-        if training:
-            penalty = self._divergence(inputs) if self.kind == "kl" else ops.mean(ops.abs(inputs))
-            self.add_loss(self.strength * penalty)
-        return inputs
+    def call(self, inputs: Any) -> Any:
+        """[rows, n] to [rows, stop - start]."""
+        return inputs[:, self.start : self.stop]
 
-    def _divergence(self, codes: Any) -> Any:
-        rate = ops.clip(ops.mean(codes, axis=0), 1e-4, 1.0 - 1e-4)
-        wished = self.wished
-        return ops.mean(wished * ops.log(wished / rate) + (1.0 - wished) * ops.log((1.0 - wished) / (1.0 - rate)))
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, stop - start]."""
+        return (*shape[:-1], self.stop - self.start)
 
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""
-        return {**super().get_config(), "kind": self.kind, "strength": self.strength, "wished": self.wished}
+        return {**super().get_config(), "start": self.start, "stop": self.stop}

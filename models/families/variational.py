@@ -34,7 +34,7 @@ def build(width: int, config: Config) -> Network:
         width: Numbers of a row.
         config: Shape of the network.
     """
-    from models.layers import GaussianCode
+    from models.penalties import GaussianCode
 
     def encode(rows: Any) -> Any:
         hidden = dense_stack(rows, config.hidden, config, "encode")

@@ -1,0 +1,134 @@
+"""Layers that pass codes through and add to the loss while training: priors, sparsity, contraction, an adversary.
+
+A penalty stands beside a reconstruction loss that is a mean over a row's numbers; each says in what unit it counts.
+Importing it imports Keras.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class GaussianCode(keras.layers.Layer):
+    """A code with a diagonal Gaussian posterior (Kingma and Welling, 2014): a draw while training, else its mean.
+
+    Args:
+        units: Numbers of the code.
+        beta: Weight of the Kullback-Leibler divergence from the standard normal prior (Higgins et al., 2017), over the
+            mean reconstruction loss of a number.
+        width: Numbers of a row; the divergence is divided by it, as the loss is a mean over them.
+    """
+
+    def __init__(self, units: int, beta: float, width: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.units, self.beta, self.width = units, beta, width
+        self.mean = keras.layers.Dense(units, name="mean")
+        self.log_variance = keras.layers.Dense(units, name="log_variance", kernel_initializer="zeros")
+        self.seeds = keras.random.SeedGenerator(2)
+
+    def build(self, shape: Any) -> None:
+        """Make the two linear maps."""
+        self.mean.build(shape)
+        self.log_variance.build(shape)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Codes [rows, units] of hidden values [rows, n]."""
+        mean = self.mean(inputs)
+        if not training:
+            return mean
+        log_variance = ops.clip(self.log_variance(inputs), -12.0, 6.0)
+        divergence = -0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
+        self.add_loss(self.beta * ops.mean(divergence) / self.width)
+        return mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, units]."""
+        return (*shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "units": self.units, "beta": self.beta, "width": self.width}
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class Sparsity(keras.layers.Layer):
+    """A penalty on codes that are active too often, while training.
+
+    Args:
+        kind: kl compares each unit's mean activation, within 0 and 1, with the wished one (Ng, Sparse autoencoder,
+            2011); l1 counts activations as they are.
+        strength: Weight of the penalty.
+        wished: Mean activation that costs nothing, with kl.
+    """
+
+    def __init__(self, kind: str, strength: float, wished: float = 0.05, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.kind, self.strength, self.wished = kind, strength, wished
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Codes [rows, units], as they came."""
+        if training:
+            penalty = self._divergence(inputs) if self.kind == "kl" else ops.mean(ops.abs(inputs))
+            self.add_loss(self.strength * penalty)
+        return inputs
+
+    def _divergence(self, codes: Any) -> Any:
+        rate = ops.clip(ops.mean(codes, axis=0), 1e-4, 1.0 - 1e-4)
+        wished = self.wished
+        return ops.mean(wished * ops.log(wished / rate) + (1.0 - wished) * ops.log((1.0 - wished) / (1.0 - rate)))
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "kind": self.kind, "strength": self.strength, "wished": self.wished}
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class Contraction(keras.layers.Layer):
+    """An encoder whose codes may change little with the row: a penalty while training (Rifai et al., 2011).
+
+    The squared Frobenius norm of the encoder's Jacobian J is the mean of |J e|^2 over standard normal e; J e is what
+    a small step along e changes. One perturbed row a row so estimates the norm, without bias but for the step's square.
+    It is the Jacobian of the mean path: dropped values would tell the two rows apart.
+
+    Args:
+        encoder: Keras model from rows to codes.
+        strength: Weight of the squared norm, over the squared reconstruction error of a row.
+        step: Scale of the perturbation.
+    """
+
+    def __init__(self, encoder: Any, strength: float, step: float = 0.01, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.encoder, self.strength, self.step = encoder, strength, step
+        self.seeds = keras.random.SeedGenerator(4)
+        by_mode = (keras.layers.Dropout, keras.layers.BatchNormalization)
+        self.has_mean_path = any(isinstance(layer, by_mode) for layer in encoder.layers)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Codes [rows, units] of rows [rows, width]."""
+        codes = self.encoder(inputs, training=training)
+        if training:
+            direction = keras.random.normal(ops.shape(inputs), seed=self.seeds)
+            here = self.encoder(inputs, training=False) if self.has_mean_path else codes
+            near = self.encoder(inputs + self.step * direction, training=False)
+            # A mean over a row's numbers, as the loss is one.
+            norms = ops.sum(ops.square((near - here) / self.step), axis=-1) / inputs.shape[-1]
+            self.add_loss(self.strength * ops.mean(norms))
+        return codes
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, units]."""
+        return (*shape[:-1], self.encoder.output_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        encoder = keras.saving.serialize_keras_object(self.encoder)
+        return {**super().get_config(), "encoder": encoder, "strength": self.strength, "step": self.step}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Contraction:
+        """The layer that `get_config` told of."""
+        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
