@@ -17,12 +17,14 @@ ROWS = 700
 TOLERANCE = 1e-6
 
 
-def check_detector(bundle: Path, rows: pd.DataFrame | None = None) -> list[str]:
+def check_detector(bundle: Path, rows: pd.DataFrame | None = None, *, is_thorough: bool = False) -> list[str]:
     """Try a bundle's detector.
 
     Args:
         bundle: The bundle's folder.
         rows: Rows to try it on; rows made up from the transform where none are given.
+        is_thorough: Whether another process scores too and the graphs are compared with the Keras model, which imports
+            TensorFlow; with rows given, also whether rows whose columns were mixed up stand out.
 
     Returns:
         What is wrong, one sentence each; empty when all is well.
@@ -37,7 +39,19 @@ def check_detector(bundle: Path, rows: pd.DataFrame | None = None) -> list[str]:
     problems = [] if moved > 0 else ["training moved no weight"]
     for check in (_round_trip, _repeats, _finite, _differs, _scores_missing, _ignores_chunks):
         problems += _tried(check, scorer, frame)
+    if is_thorough:
+        problems += _thoroughly(bundle, scorer, frame, is_real=rows is not None)
     return problems
+
+
+def _thoroughly(bundle: Path, scorer: Scorer, frame: pd.DataFrame, *, is_real: bool) -> list[str]:
+    from models import thorough_checks as thorough
+
+    def elsewhere(scorer: Scorer, frame: pd.DataFrame) -> str | None:
+        return thorough.scores_alike_elsewhere(scorer, bundle, frame)
+
+    checks = [elsewhere, thorough.graphs_are_keras, *([thorough.finds_planted] if is_real else [])]
+    return [problem for check in checks for problem in _tried(check, scorer, frame)]
 
 
 def _tried(check: Callable[[Scorer, pd.DataFrame], str | None], scorer: Scorer, frame: pd.DataFrame) -> list[str]:

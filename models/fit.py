@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models import keras_archive, onnx_export
 from models.bundle import PROTOCOL, BundleContents, write_bundle
-from models.calibration import Matrix, ScoreMap, fit_score_map, scores_of, threshold_for
+from models.calibration import Matrix, ScoreMap, threshold_for
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family
+from models.finish import finish
 from models.networks import Network
-from models.scoring import Reconstructor
 from models.split import Parts, bounded, split
 from models.trainer import Budget, Curve, Progress, train
 from models.training_request import TrainingOutcome, TrainingRequest
@@ -26,8 +25,6 @@ from models.transform import Transform, fit_transform
 from models.workshop import WORKSHOP
 from schemas.errors import TrainingFailed
 from schemas.results import TrainingSummary
-
-COMPARED_ROWS = 2_000
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -96,27 +93,24 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
     transform = _fit_transform(request, parts)
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
-    compared = encoded.stop[:COMPARED_ROWS]
-    onnx, encoder, decoder = onnx_export.export_network(trained.network, compared)
-    reconstruct = Reconstructor(onnx)
-    score_map = _score_map(reconstruct, transform, encoded)
-    calibration = np.sort(_scores(reconstruct, score_map, encoded.calibrate))
+    made = finish(trained.network, transform, encoded.stop, encoded.calibrate)
+    calibration = made.calibration
     summary = _summary(request, parts, trained, transform.width)
     share = settings.alert_budget / max(request.expected_rows, 1.0)
     threshold = threshold_for(calibration, share)
     if request.tonight is not None:
         known = pd.concat([parts.fit, parts.stop, parts.calibrate])
         rows = np.concatenate([encoded.fit, encoded.stop, encoded.calibrate])
-        own = _scores(reconstruct, score_map, rows[_are_among(known, _read_sample(request.tonight))])
+        own = made.scores(rows[_are_among(known, _read_sample(request.tonight))])
         threshold = max(threshold, _threshold_of_tonight(np.sort(own), share))
     contents = BundleContents(
-        detector=_detector(request, trained, score_map, calibration, summary, share, threshold),
+        detector=_detector(request, trained, made.score_map, calibration, summary, share, threshold),
         transform=transform,
-        onnx=onnx,
-        keras=keras_archive.archive(trained.network.model),
+        onnx=made.onnx,
+        keras=made.keras,
         calibration=calibration,
-        encoder=encoder,
-        decoder=decoder,
+        encoder=made.encoder,
+        decoder=made.decoder,
     )
     bundle_hash = write_bundle(request.output, contents, replace=True)
     seconds = trained.curve.seconds_before + time.monotonic() - started
@@ -187,16 +181,6 @@ def _checkpoints(request: TrainingRequest, model: Any, encoded: Encoded) -> Chec
     # The rows as the network sees them: a sample that was written again, in another order, is the same sample.
     identity = identity_of(facts, (encoded.fit, encoded.stop, encoded.calibrate))
     return Checkpoints(request.checkpoints, identity, request.checkpoint_seconds)
-
-
-def _score_map(reconstruct: Reconstructor, transform: Transform, encoded: Encoded) -> ScoreMap:
-    """What residual is normal, by the early-stop rows and the graph that will score."""
-    starts = [group.start for group in transform.groups.values()]
-    return fit_score_map(encoded.stop, reconstruct(encoded.stop), transform.weights, starts)
-
-
-def _scores(reconstruct: Reconstructor, score_map: ScoreMap, rows: Any) -> Matrix:
-    return scores_of(score_map.parts(rows, reconstruct(rows)))
 
 
 def _are_among(rows: pd.DataFrame, sample: pd.DataFrame) -> Flags:

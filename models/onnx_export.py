@@ -58,6 +58,15 @@ def export(model: Any, rows: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
     return data
 
 
+def agrees(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> bool:
+    """Whether outputs [rows, n] are equal to 1e-5 of the row's largest number, or 1e-6.
+
+    A small number in a row of large ones is a difference of large ones, and both round.
+    """
+    allowed = ABSOLUTE + RELATIVE * np.abs(expected).max(axis=1, keepdims=True)
+    return bool((np.abs(found - expected) <= allowed).all())
+
+
 def _forget_counters(graph: Any) -> None:
     """Drop the names in which the exporter counts what this process did before."""
     for thing in (graph.graph, *graph.graph.node):
@@ -73,8 +82,6 @@ def _compare(data: bytes, rows: np.ndarray[Any, Any], expected: np.ndarray[Any, 
         found = Reconstructor(data)(rows)
     except BundleError as error:
         raise TrainingFailed(f"the exported graph does not open: {error.message}", hint=OTHER) from None
-    # Relative to the row's largest number: a small one is a difference of large ones, and both round.
-    allowed = ABSOLUTE + RELATIVE * np.abs(expected).max(axis=1, keepdims=True)
-    difference = float(np.max(np.abs(found - expected)))
-    if not (np.abs(found - expected) <= allowed).all():
+    if not agrees(found, expected):
+        difference = float(np.max(np.abs(found - expected)))
         raise TrainingFailed(f"the exported graph differs from the Keras model by up to {difference:.3g}", hint=OTHER)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.bundle import Bundle, open_bundle
+from models.bundle import BundleContents, open_bundle
 from models.calibration import Matrix, p_values, scores_of
 from models.explanation import Explainer, Explanation, shares_of
 from schemas.errors import BundleError
@@ -88,15 +88,15 @@ class Scorer:
     """A bundle, ready to score.
 
     Args:
-        bundle: The bundle's folder, or an opened bundle.
+        bundle: The bundle's folder, or what one holds.
         expected_hash: What the ledger or the registry says its hash is.
 
     Raises:
         BundleError: When the bundle is not what its manifest says.
     """
 
-    def __init__(self, bundle: Path | Bundle, expected_hash: str | None = None) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), expected_hash)
+    def __init__(self, bundle: Path | BundleContents, expected_hash: str | None = None) -> None:
+        self.bundle = bundle if isinstance(bundle, BundleContents) else open_bundle(bundle, expected_hash)
         self._reconstruct = Reconstructor(self.bundle.onnx)
 
     @property

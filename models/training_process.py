@@ -14,7 +14,6 @@ request's folder; the one that is asked the same next goes on from them, and so 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib
 import json
@@ -25,8 +24,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1
@@ -40,8 +38,7 @@ def main() -> int:
     _log_to_stderr()
     requests = _requests(sys.stdin)
     try:
-        with _silent_stderr():
-            _import_heavy()
+        _import_heavy()
         say({"event": "ready"})
     except Exception as error:  # noqa: BLE001  (the parent must hear of whatever it was)
         traceback.print_exc()
@@ -75,10 +72,14 @@ def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
 
 def _import_heavy() -> None:
     """Import what a training needs, so that the request finds it there."""
+    from models.tensorflow_import import import_tensorflow, silent_stderr
+
+    import_tensorflow()
+    with silent_stderr():
+        for name in ("onnxruntime", "tf2onnx", "models.fit"):
+            importlib.import_module(name)
     import tensorflow as tf
 
-    for name in ("onnxruntime", "tf2onnx", "models.fit"):
-        importlib.import_module(name)
     tf.config.experimental.enable_op_determinism()
 
 
@@ -131,19 +132,6 @@ def _requests(source: TextIO) -> queue.Queue[str]:
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     return lines
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """TensorFlow prints six lines during its import, whatever its log level."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ import pandas as pd
 from models.category_encoders import BooleanEncoder, HashEncoder, OneHotEncoder, fit_boolean, fit_category
 from models.encoders import Encoder, Matrix, Texts
 from models.numeric_encoder import NumericEncoder, fit_numeric
+from models.plain_encoder import PlainEncoder
 from models.time_encoder import CyclicEncoder, fit_cyclic
 from schemas.errors import BundleError, TrainingFailed, UnreadableInput, listed
 from schemas.features import ColumnType, Feature, FeatureKind
 
 ENCODERS: dict[str, Any] = {
-    kind.name: kind for kind in (NumericEncoder, OneHotEncoder, HashEncoder, BooleanEncoder, CyclicEncoder)
+    kind.name: kind
+    for kind in (NumericEncoder, OneHotEncoder, HashEncoder, BooleanEncoder, CyclicEncoder, PlainEncoder)
 }
 
 
@@ -89,9 +91,23 @@ class Transform:
             matrix[:, self.groups[encoder.column]] = encoder.encode(frame[encoder.column])
         return matrix
 
+    def decode(self, matrix: np.ndarray[Any, Any], near: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Raw values of encoded or reconstructed rows, each column with its own type.
+
+        Args:
+            matrix: Floats [rows, width].
+            near: The rows themselves, where there are some: they decide what the numbers leave open, such as the date
+                of a time of day, or which of a bucket's values it was.
+
+        Returns:
+            A frame [rows, columns], numbered from 0.
+        """
+        of_rows = {e.column: None if near is None else near[e.column] for e in self.encoders}
+        return pd.DataFrame({e.column: e.decode(self._own(e.column, matrix), of_rows[e.column]) for e in self.encoders})
+
     def expected_text(self, column: str, reconstructed: np.ndarray[Any, Any]) -> Texts:
         """What the detector expected of a column, as text [rows], from reconstructions [rows, width]."""
-        return self._encoder(column).expected(np.asarray(reconstructed[:, self.groups[column]], dtype=np.float64))
+        return self._encoder(column).expected(self._own(column, reconstructed))
 
     def actual_text(self, column: str, frame: pd.DataFrame) -> Texts:
         """What a column's value was, as text [rows]."""
@@ -120,6 +136,10 @@ class Transform:
                 f"transform.json does not describe a transform that this version knows: {error}",
                 hint="use the version of Sereno that made the bundle, or train again",
             ) from None
+
+    def _own(self, column: str, matrix: np.ndarray[Any, Any]) -> Matrix:
+        """A column's numbers of a matrix [rows, width], float64."""
+        return np.asarray(matrix[:, self.groups[column]], dtype=np.float64)
 
     def _encoder(self, column: str) -> Encoder:
         return self.encoders[list(self.groups).index(column)]

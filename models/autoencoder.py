@@ -1,0 +1,417 @@
+"""One autoencoder of any family for arrays and frames, with scikit-learn's habits.
+
+    from models.autoencoder import Autoencoder
+
+    detector = Autoencoder("variational", code=2).fit(X)
+    detector.score(X)          # high is anomalous
+    detector.encode(X)         # [rows, 2]
+    detector.save("bundle")    # data, no pickle: the form in which nights keep their detectors
+
+Missing values count as the column's median; infinities are refused in `fit` and score as very large numbers later; a
+constant column is only shifted. Of the rows, 70 % are learned from, 10 % say when to stop and what residual is normal,
+and 20 % calibrate. Training needs TensorFlow, which is imported then; all else needs ONNX Runtime alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
+from models.calibration import threshold_for
+from models.families import Family, family
+from models.networks import Layered
+from models.numbers_in import read_numbers
+from models.plain_encoder import Scaling, fit_plain
+from models.row_source import Rows
+from models.scoring import Reconstructor, Scorer, Scores
+from models.trainer import Budget, Curve, Trained, Weights, train
+from models.transform import Transform
+from schemas.errors import ConfigError, UnreadableInput, listed
+
+FIT, STOP = 0.7, 0.8
+LEAST_ROWS = 20
+
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An autoencoder that is fitted on rows of numbers.
+
+    Args:
+        family: Registered name; `docs/families.md` lists them.
+        hidden: Units of the encoder's hidden layers; the family's where none are given, as for all that follow.
+        code: Numbers of the code.
+        activation: Activation of the hidden layers.
+        loss: Registered name of the reconstruction loss.
+        weight_decay: Decay of the kernels each step, as a share of its size.
+        dropout: Share of hidden values that is dropped while training.
+        batch_norm: Whether hidden layers are normalised over the batch.
+        options: The family's own options.
+        scaling: standard: each column to mean 0 and deviation 1; minmax: from 0 to 1; none.
+        epochs: Most epochs.
+        patience: Epochs without a better held-out loss before training stops.
+        batch_size: Rows in one gradient step.
+        learning_rate: First step size of Adam.
+        trim: Share of rows, those that fit worst, whose pull is bounded: the contamination that one expects.
+        seconds: Training stops with the best epoch so far when they are over; no bound where none are given.
+        rows: Training stops when as many rows passed through it, each epoch counted.
+        alert_share: Share of usual rows that `predict` calls outliers.
+        seed: Decides every random choice.
+
+    Attributes:
+        curve_: How the training went.
+        n_features_in_: Numbers of a row.
+        feature_names_in_: The columns' names, where `fit` was given names.
+    """
+
+    def __init__(  # noqa: PLR0913  (scikit-learn takes each setting by its own name)
+        self,
+        family: str = "denoising",
+        *,
+        hidden: tuple[int, ...] | None = None,
+        code: int | None = None,
+        activation: str | None = None,
+        loss: str | None = None,
+        weight_decay: float | None = None,
+        dropout: float | None = None,
+        batch_norm: bool | None = None,
+        options: Mapping[str, Any] | None = None,
+        scaling: Scaling = "standard",
+        epochs: int = 80,
+        patience: int = 12,
+        batch_size: int = 512,
+        learning_rate: float = 2e-3,
+        trim: float = 0.005,
+        seconds: float | None = None,
+        rows: int | None = None,
+        alert_share: float = 0.01,
+        seed: int = 0,
+    ) -> None:
+        self.family = family
+        self.hidden = hidden
+        self.code = code
+        self.activation = activation
+        self.loss = loss
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.options = options
+        self.scaling = scaling
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.trim = trim
+        self.seconds = seconds
+        self.rows = rows
+        self.alert_share = alert_share
+        self.seed = seed
+
+    def fit(self, X: Any, y: Any = None, *, start_from: Autoencoder | None = None) -> Self:  # noqa: N803  (scikit-learn's names)
+        """Learn what is normal.
+
+        Args:
+            X: [rows, width]: numpy, pandas, polars, Arrow or lists.
+            y: Ignored; there for pipelines.
+            start_from: A fitted autoencoder of the same shape whose weights the training starts from.
+
+        Raises:
+            UnreadableInput: When the rows are no finite numbers, or too few.
+            ConfigError: When a setting is wrong.
+            TrainingFailed: When the loss is not finite or rows are not the loss's.
+        """
+        del y
+        chosen, config, budget = self._settings()
+        numbers, names = read_numbers(X)
+        _check(numbers, names)
+        columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
+        parts = _parts(numbers, self.seed)
+        classes = int(getattr(config, "classes", 0))
+        transform = Transform(tuple(fit_plain(columns, parts[0], self.scaling, as_they_are=classes)))
+        encoded = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts]
+        contents, trained = _trained(chosen, config, budget, self, transform, encoded, start_from)
+        self._become(contents, trained, names)
+        return self
+
+    def encode(self, X: Any) -> Rows:  # noqa: N803  (scikit-learn's name)
+        """Codes of rows, float32 [rows, code]."""
+        return self._graph("encoder")(self._encoded(X))
+
+    transform = encode
+
+    def decode(self, codes: Any) -> Matrix:
+        """Rows of codes [rows, code], on the scale of what was fitted, float64 [rows, width].
+
+        Raises:
+            UnreadableInput: When the codes have another width.
+        """
+        graph = self._graph("decoder")
+        given, _ = read_numbers(codes)
+        if given.shape[1] != self.code_size:
+            raise UnreadableInput(
+                f"the codes have {given.shape[1]} numbers, and must have {self.code_size}",
+                hint="give what `encode` gave",
+            )
+        return self._decoded(graph(given.astype(np.float32)))
+
+    def reconstruct(self, X: Any) -> Matrix:  # noqa: N803  (scikit-learn's name)
+        """Rows as the autoencoder expects them, on the scale of what was fitted, float64 [rows, width]."""
+        return self._decoded(self._graph("onnx")(self._encoded(X)))
+
+    def score(self, X: Any, y: Any = None) -> Matrix:  # noqa: N803  (scikit-learn's names)
+        """Anomaly score of each row, float64 [rows]; high is anomalous."""
+        del y
+        return self._scores(X).score
+
+    def p_value(self, X: Any) -> Matrix:  # noqa: N803  (scikit-learn's name)
+        """Share of usual rows that score as high, float64 [rows]."""
+        return self._scores(X).p_value
+
+    def decision_function(self, X: Any) -> Matrix:  # noqa: N803  (scikit-learn's name)
+        """Threshold less score [rows]: negative for outliers, as scikit-learn has it."""
+        return self._fitted.threshold - self.score(X)
+
+    def predict(self, X: Any) -> np.ndarray[Any, np.dtype[np.int64]]:  # noqa: N803  (scikit-learn's name)
+        """-1 for outliers and 1 for other rows, [rows], as scikit-learn has it."""
+        return np.where(self.decision_function(X) < 0, -1, 1).astype(np.int64)
+
+    def generate(self, rows: int, *, seed: int = 0) -> Matrix:
+        """Rows that were never there, from codes drawn from the prior, float64 [rows, width].
+
+        Args:
+            rows: How many.
+            seed: Decides the draws.
+
+        Raises:
+            ConfigError: When the family has no prior.
+        """
+        facts = self._fitted.detector["code"]
+        if not facts["has_prior"]:
+            raise ConfigError(
+                f"the family {self.family} has no prior to draw codes from",
+                hint="choose one that has: variational, convolutional_variational or adversarial",
+            )
+        return self._decoded(self._graph("decoder")(draw_codes(rows, facts["size"], facts["classes"], seed)))
+
+    def save(self, folder: str | Path) -> str:
+        """Write the bundle, and return its hash.
+
+        Raises:
+            BundleError: When the folder exists.
+        """
+        return write_bundle(Path(folder), self._fitted)
+
+    @classmethod
+    def load(cls, folder: str | Path, expected_hash: str | None = None) -> Self:
+        """Read what `save` wrote; nothing in it is code.
+
+        Raises:
+            BundleError: When it was changed, or is none of an `Autoencoder`.
+        """
+        bundle = open_bundle(Path(folder), expected_hash)
+        settings = dict(bundle.detector["settings"])
+        if "scaling" not in settings:
+            raise ConfigError(
+                f"{folder} is the bundle of a dataset's night", hint="score it with models.scoring.Scorer(folder)"
+            )
+        settings["hidden"] = None if settings["hidden"] is None else tuple(settings["hidden"])
+        made = cls(**settings)
+        named = bundle.detector["named"]
+        made._become(bundle, None, bundle.transform.columns if named else None)
+        return made
+
+    @property
+    def code_size(self) -> int:
+        """Numbers of a code."""
+        return int(self._fitted.detector["code"]["size"])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_contents")
+
+    def _settings(self) -> tuple[Family, Layered, Budget]:
+        chosen = family(self.family)
+        shared = ("hidden", "code", "activation", "loss", "weight_decay", "dropout", "batch_norm")
+        given = {name: getattr(self, name) for name in shared if getattr(self, name) is not None}
+        config = chosen.with_options({**given, **(self.options or {})})
+        if self.scaling not in ("standard", "minmax", "none"):
+            raise ConfigError(f"scaling is {self.scaling!r}", hint="known: standard, minmax, none")
+        for name in ("epochs", "patience", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be above 0")
+        for name in ("trim", "alert_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be at least 0 and below 1")
+        budget = Budget(
+            epochs=self.epochs,
+            patience=self.patience,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            trim=self.trim,
+            seconds=np.inf if self.seconds is None else self.seconds,
+            rows=self.rows,
+            late="stop",
+        )
+        return chosen, config, budget
+
+    def _become(self, contents: BundleContents, trained: Trained | None, names: tuple[str, ...] | None) -> None:
+        self._contents = contents
+        self._scorer = Scorer(contents)
+        self._weights = None if trained is None else (trained.weights, trained.others)
+        self.n_features_in_ = len(contents.transform.columns)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if trained is not None:
+            self.curve_: Curve = trained.curve
+
+    @property
+    def _fitted(self) -> BundleContents:
+        check_is_fitted(self)
+        return self._contents
+
+    def _start(self, shape: int) -> Weights:
+        """Its weights, for another training of the same shape."""
+        if self._weights is None:
+            from models.warm_start import weights_of
+
+            self._weights = weights_of(self._fitted.keras)
+        if len(self._weights[0]) != shape:
+            raise ConfigError(
+                f"start_from has {len(self._weights[0]):,} weights, and this autoencoder has {shape:,}",
+                hint="start from one of the same family, layers and width",
+            )
+        return self._weights
+
+    def _scores(self, X: Any) -> Scores:  # noqa: N803  (scikit-learn's name)
+        frame = self._frame(X)
+        return self._scorer.score(frame, top=0)
+
+    def _graph(self, name: str) -> Reconstructor:
+        data: bytes = getattr(self._fitted, name)
+        graphs: dict[str, tuple[bytes, Reconstructor]] = self.__dict__.setdefault("_graphs", {})
+        if name not in graphs or graphs[name][0] is not data:
+            graphs[name] = data, Reconstructor(data)
+        return graphs[name][1]
+
+    def _frame(self, X: Any) -> pd.DataFrame:  # noqa: N803  (scikit-learn's name)
+        columns = self._fitted.transform.columns
+        names = tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None
+        numbers, found = read_numbers(X, names)
+        if numbers.shape[1] != len(columns):
+            raise UnreadableInput(
+                f"the rows have {numbers.shape[1]} columns, and the autoencoder was fitted on {len(columns)}",
+                hint=f"it reads: {listed(columns)}" if found is None and names else None,
+            )
+        return pd.DataFrame(numbers, columns=list(columns))
+
+    def _encoded(self, X: Any) -> Rows:  # noqa: N803  (scikit-learn's name)
+        return self._fitted.transform.apply(self._frame(X))
+
+    def _decoded(self, rows: Rows) -> Matrix:
+        encoders: Any = self._fitted.transform.encoders
+        scales = np.array([each.scale for each in encoders])
+        centers = np.array([each.center for each in encoders])
+        decoded: Matrix = rows.astype(np.float64) * scales + centers
+        return decoded
+
+
+def draw_codes(rows: int, size: int, classes: int, seed: int) -> Rows:
+    """Codes drawn from the prior, float32 [rows, size]: standard normal numbers, then one of the classes."""
+    draws = np.random.default_rng(seed)
+    codes = draws.standard_normal((rows, size)).astype(np.float32)
+    if classes:
+        codes[:, size - classes :] = np.eye(classes, dtype=np.float32)[draws.integers(classes, size=rows)]
+    return codes
+
+
+def _check(numbers: Matrix, names: tuple[str, ...] | None) -> None:
+    """Refuse what nothing can be learned from."""
+    if numbers.shape[1] == 0:
+        raise UnreadableInput("the rows have no column", hint="give at least one column of numbers")
+    if len(numbers) < LEAST_ROWS:
+        raise UnreadableInput(
+            f"{len(numbers)} rows are too few: an autoencoder needs at least {LEAST_ROWS}",
+            hint="some thousand are better",
+        )
+
+    def told(at: int) -> str:
+        return f"column {names[at]!r}" if names else f"column {at}"
+
+    infinite = np.argwhere(np.isinf(numbers))
+    if len(infinite):
+        row, at = infinite[0]
+        raise UnreadableInput(
+            f"{len(infinite)} values are infinite, the first in {told(int(at))}, row {int(row) + 1}",
+            hint="leave these rows out, or make the values NaN: they then count as missing",
+        )
+    empty = np.flatnonzero(np.isnan(numbers).all(axis=0))
+    if len(empty):
+        raise UnreadableInput(
+            f"all values are missing in {listed(told(int(at)) for at in empty)}", hint="leave these columns out"
+        )
+
+
+def _parts(numbers: Matrix, seed: int) -> list[Matrix]:
+    """Fit, early stop and calibration rows."""
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    first, second = int(FIT * len(numbers)), int(STOP * len(numbers))
+    parts = np.split(numbers[order], [first, second])
+    # A column that has values in other parts alone is one that the transform could not learn.
+    bare = np.isnan(parts[0]).all(axis=0)
+    if bare.any():
+        parts[0] = np.concatenate(
+            [parts[0], numbers[[np.flatnonzero(~np.isnan(numbers[:, at]))[0] for at in np.flatnonzero(bare)]]]
+        )
+    return parts
+
+
+def _trained(
+    chosen: Family,
+    config: Layered,
+    budget: Budget,
+    asked: Autoencoder,
+    transform: Transform,
+    encoded: list[Rows],
+    start_from: Autoencoder | None,
+) -> tuple[BundleContents, Trained]:
+    """Train, and make of it what a bundle holds."""
+    from models.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from models.finish import finish
+    from models.workshop import WORKSHOP
+
+    fit, stop, calibrate = encoded
+    piece = WORKSHOP.workpiece(chosen.name, transform.width, config)
+    start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
+    trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)
+    made = finish(piece.network, transform, stop, calibrate)
+    network = piece.network
+    detector = {
+        "protocol": PROTOCOL,
+        "family": chosen.name,
+        "settings": {**asked.get_params(deep=False), "options": None if asked.options is None else dict(asked.options)},
+        "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
+        "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
+        "score_map": {"factors": list(made.score_map.factors), "starts": list(made.score_map.starts)},
+        "threshold": threshold_for(made.calibration, asked.alert_share),
+        "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
+    }
+    contents = BundleContents(
+        detector=detector,
+        transform=transform,
+        onnx=made.onnx,
+        keras=made.keras,
+        calibration=made.calibration,
+        encoder=made.encoder,
+        decoder=made.decoder,
+    )
+    return contents, trained
