@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,6 +66,16 @@ class OneHotEncoder:
         best: Texts = words[np.argmax(reconstructed, axis=1)]
         return best
 
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """The frequent value with the highest reconstructed mass [rows].
+
+        What is rare, unseen or missing has no value of its own: the most likely frequent one stands for it. A row's own
+        value stays where its number has the highest mass, so that rare values that were expected stay what they are.
+        """
+        words = self.levels or self.rare[:1]  # without a frequent value the first number is that of rare ones
+        decoded = _typed(_most_likely(reconstructed, words), self.type)
+        return decoded if near is None else _keeping(decoded, near, self.encode(near), reconstructed, self.type)
+
     def actual(self, values: pd.Series[Any]) -> Texts:
         """The raw values as text [rows]."""
         return named(as_texts(values, ColumnType(self.type)))
@@ -112,6 +123,15 @@ class HashEncoder:
         best: Texts = np.array([*words, MISSING], dtype=object)[np.argmax(reconstructed, axis=1)]
         return best
 
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """The sample's most frequent value of the likeliest bucket that has one [rows]; None where no bucket has.
+
+        A bucket holds many values and cannot give a text back. A row's own value stays where its bucket has the highest
+        mass.
+        """
+        decoded = _typed(_most_likely(reconstructed, [text or None for text in self.common]), self.type)
+        return decoded if near is None else _keeping(decoded, near, self.encode(near), reconstructed, self.type)
+
     def actual(self, values: pd.Series[Any]) -> Texts:
         """The raw values as text [rows]."""
         return named(as_texts(values, ColumnType(self.type)))
@@ -151,10 +171,15 @@ class BooleanEncoder:
 
     def expected(self, reconstructed: Matrix) -> Texts:
         """``true`` or ``false``."""
-        texts = np.where(reconstructed[:, 0] > 0.5, "true", "false").astype(object)
+        texts = np.where(self.decode(reconstructed), "true", "false").astype(object)
         if self.indicator:
             texts[reconstructed[:, 1] > 0.5] = MISSING
         return texts
+
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """Whether it is rather true than false, bool [rows]; the indicator of a missing value is not asked."""
+        del near  # a number says it all
+        return pd.Series(reconstructed[:, 0] > 0.5)
 
     def actual(self, values: pd.Series[Any]) -> Texts:
         """The raw values as text [rows]."""
@@ -220,12 +245,42 @@ def _shared_weights(width: int) -> tuple[float, ...]:
     return (1.0 / width,) * width
 
 
+def _most_likely(reconstructed: Matrix, words: Sequence[str | None]) -> Texts:
+    """The word whose number is highest [rows]; words stand for the first numbers, None for one that has none."""
+    known = [at for at, word in enumerate(words) if word is not None]
+    if not known:
+        return np.full(len(reconstructed), None, dtype=object)
+    texts: Texts = np.array([words[at] for at in known], dtype=object)[np.argmax(reconstructed[:, known], axis=1)]
+    return texts
+
+
+def _keeping(
+    decoded: pd.Series[Any], near: pd.Series[Any], encoded: Matrix, reconstructed: Matrix, kind: str
+) -> pd.Series[Any]:
+    """Decoded values, but a row's own where its number is the highest of the reconstruction too."""
+    agreed = np.argmax(encoded, axis=1) == np.argmax(reconstructed, axis=1)
+    own = _typed(near, kind)
+    kept: pd.Series[Any] = own.where(agreed & own.notna(), decoded)
+    return kept
+
+
+def _typed(values: pd.Series[Any] | Texts, kind: str) -> pd.Series[Any]:
+    """Values as the column's type has them: Int64, or objects; None where one is missing."""
+    series = pd.Series(values).reset_index(drop=True)
+    if kind != ColumnType.INTEGER:
+        return pd.Series(as_texts(series, ColumnType(kind)), dtype=object)
+    if pd.api.types.is_integer_dtype(series.dtype):
+        return series.astype("Int64")
+    texts = as_texts(series, ColumnType.INTEGER)
+    return pd.Series([None if text is None else _int64(text) for text in texts], dtype="Int64")
+
+
+def _int64(text: str) -> int:
+    """A whole number from text; those beyond int64, which went through float64, as its ends."""
+    return min(max(int(text), -(2**63)), 2**63 - 1)
+
+
 def _pick(words: tuple[str, ...], draws: Matrix, kind: str) -> pd.Series[Any]:
     at = np.minimum((draws * len(words)).astype(np.intp), len(words) - 1)
     picked = pd.Series(np.array(words, dtype=object)[at])
-    return as_integers(picked) if kind == ColumnType.INTEGER else picked
-
-
-def as_integers(texts: pd.Series[Any]) -> pd.Series[Any]:
-    """Texts of whole numbers as int64."""
-    return texts.map(int).astype(np.int64)
+    return picked.map(_int64).astype(np.int64) if kind == ColumnType.INTEGER else picked

@@ -39,6 +39,14 @@ class Encoder(Protocol):
     def expected(self, reconstructed: Matrix) -> Texts:
         """What the detector expected, as text [rows], from its reconstruction [rows, width]."""
 
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """Raw values [rows] of the column's own type, from reconstructed numbers; none is missing if it can be helped.
+
+        Args:
+            reconstructed: float64 [rows, width].
+            near: The rows' own raw values [rows], where there are some: they decide what the numbers leave open.
+        """
+
     def actual(self, values: pd.Series[Any]) -> Texts:
         """The raw values as text [rows]."""
 

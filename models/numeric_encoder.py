@@ -18,6 +18,7 @@ KNOTS = 201
 SMALL_COUNT = 10.0
 HEAVY_TAIL = 4.0
 LARGEST = 1e150  # its square is still finite
+LARGEST_WHOLE = 2.0**63 - 1024  # the largest float64 that is an int64
 
 
 def soft_bound(scaled: Matrix) -> Matrix:
@@ -83,13 +84,18 @@ class NumericEncoder:
 
     def expected(self, reconstructed: Matrix) -> Texts:
         """The reconstruction on the raw scale, within the sample's range."""
-        raw = self._unmap(hard_unbound(reconstructed[:, 0]) * self.scale + self.center)
-        raw = np.clip(raw, self.low, self.high)
+        raw = self._raw(reconstructed)
         show = _whole if self.type == ColumnType.INTEGER else "{:.4g}".format
         texts = np.array([show(number) for number in raw], dtype=object)
         if self.indicator:
             texts[reconstructed[:, 1] > 0.5] = MISSING
         return texts
+
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """Numbers within the sample's range, float64 or int64 [rows]; the indicator of a missing value is not asked."""
+        del near  # a place on the scale is one number
+        raw = pd.Series(self._raw(reconstructed))
+        return as_whole(raw) if self.type == ColumnType.INTEGER else raw
 
     def actual(self, values: pd.Series[Any]) -> Texts:
         """The raw values as text [rows]."""
@@ -110,6 +116,13 @@ class NumericEncoder:
             return _to_deviate(numbers, np.array(self.knots))
         return numbers
 
+    def _raw(self, reconstructed: Matrix) -> Matrix:
+        """The reconstruction on the raw scale, within the sample's range, float64 [rows]."""
+        with np.errstate(over="ignore"):
+            mapped = hard_unbound(reconstructed[:, 0]) * self.scale + self.center
+        raw: Matrix = np.clip(self._unmap(mapped), self.low, self.high)
+        return raw
+
     def _unmap(self, mapped: Matrix) -> Matrix:
         if self.kind == FeatureKind.SIGNED_LOG:
             raw: Matrix = np.sign(mapped) * np.expm1(np.minimum(np.abs(mapped), 709.0))
@@ -118,6 +131,12 @@ class NumericEncoder:
             interpolated: Matrix = np.interp(mapped, _deviates(len(self.knots)), np.array(self.knots))
             return interpolated
         return mapped
+
+
+def as_whole(numbers: pd.Series[Any]) -> pd.Series[Any]:
+    """Finite numbers as int64, rounded; those beyond its range as its ends."""
+    whole: pd.Series[Any] = numbers.round().clip(-LARGEST_WHOLE, LARGEST_WHOLE).astype(np.int64)
+    return whole
 
 
 def _whole(number: float) -> str:

@@ -40,12 +40,12 @@ class CyclicEncoder:
 
     def encode(self, values: pd.Series[Any]) -> Matrix:
         """Times to float64 [rows, 2 to 5]; a missing time lies in the circle's middle."""
-        local = as_times(values).dt.tz_convert(self.timezone)
-        missing = local.isna().to_numpy()
-        seconds = (local.dt.hour * 3600 + local.dt.minute * 60 + local.dt.second).to_numpy(dtype=np.float64)
-        circles = [_circle(seconds / DAY)]
+        times = as_times(values)
+        missing = times.isna().to_numpy()
+        of_day, of_week = self._clock(times)
+        circles = [_circle(of_day / DAY)]
         if self.weekly:
-            circles.append(_circle((local.dt.day_of_week.to_numpy(dtype=np.float64) * DAY + seconds) / WEEK))
+            circles.append(_circle(of_week / WEEK))
         encoded = np.where(missing[:, None], 0.0, np.column_stack(circles))
         return np.column_stack([encoded, missing]) if self.indicator else encoded
 
@@ -59,6 +59,38 @@ class CyclicEncoder:
         if self.indicator:
             texts[reconstructed[:, -1] > 0.5] = MISSING
         return texts
+
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """Moments at which the local clock shows what was reconstructed, to the second, UTC [rows].
+
+        A circle has no date. The moment is the nearest one to the row's own, less than half a day away (half a week,
+        where the day of week counts); without an own one it lies in the first week of 2024, as `example` has it.
+        """
+        period = WEEK if self.weekly else DAY
+        start = pd.Timestamp("2024-01-01", tz=self.timezone) + pd.Timedelta(seconds=period / 2)
+        own = pd.Series(pd.NaT, index=range(len(reconstructed))) if near is None else near.reset_index(drop=True)
+        moments: pd.Series[Any] = as_times(own).fillna(start.tz_convert("UTC")).dt.as_unit("us")
+        wanted = self._wanted(reconstructed)
+        for _ in range(2):  # the second time for clocks that were changed in between
+            shown = self._clock(moments)[1 if self.weekly else 0]
+            away = (wanted - shown + period / 2) % period - period / 2
+            moments += away.astype("timedelta64[s]")
+        return moments
+
+    def _wanted(self, reconstructed: Matrix) -> Matrix:
+        """Whole seconds since midnight, or since Monday's where the day of week counts, float64 [rows]."""
+        of_day = np.rint(_turn(reconstructed[:, 0], reconstructed[:, 1]) * DAY)
+        if not self.weekly:
+            return of_day
+        of_week = _turn(reconstructed[:, 2], reconstructed[:, 3]) * WEEK
+        wanted: Matrix = np.rint((of_week - of_day) / DAY) * DAY + of_day
+        return wanted
+
+    def _clock(self, times: pd.Series[Any]) -> tuple[Matrix, Matrix]:
+        """Whole seconds since local midnight, and since local Monday's, float64 [rows]; NaN where one is missing."""
+        local = times.dt.tz_convert(self.timezone)
+        of_day = (local.dt.hour * 3600 + local.dt.minute * 60 + local.dt.second).to_numpy(dtype=np.float64)
+        return of_day, local.dt.day_of_week.to_numpy(dtype=np.float64) * DAY + of_day
 
     def actual(self, values: pd.Series[Any]) -> Texts:
         """Local day and time as text [rows]."""
