@@ -225,7 +225,7 @@ def _detector(
     threshold: float,
 ) -> dict[str, Any]:
     """What `detector.json` says; no clock time in it, so that the same training gives the same bundle."""
-    dataset = request.dataset
+    dataset, network = request.dataset, trained.network
     features = [{**asdict(f), "type": f.type.value, "kind": f.kind.value} for f in dataset.features]
     return {
         "protocol": PROTOCOL,
@@ -233,6 +233,7 @@ def _detector(
         "family": dataset.detector.family,
         "settings": dataset.detector.model_dump(mode="json"),
         "features": features,
+        "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
         "seed": request.seed,
         "nights": list(request.nights),
         "in_sample": request.in_sample,

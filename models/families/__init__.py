@@ -38,6 +38,7 @@ class Family:
         build: `(width, config)` to a `Network` from [rows, width] to [rows, width].
         paper: Where it comes from.
         use: What it is for, in a few words.
+        prior: Whether its networks have one: codes drawn from it give plausible rows.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     build: Builder
     paper: str
     use: str
+    prior: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -90,13 +92,14 @@ class Family:
 _FAMILIES: dict[str, Family] = {}
 
 
-def register(name: str, *, paper: str, use: str) -> Callable[[Builder], Builder]:
+def register(name: str, *, paper: str, use: str, prior: bool = False) -> Callable[[Builder], Builder]:
     """Make a builder known under a name.
 
     Args:
         name: Lower-case letters, digits and underscores.
         paper: Where the family comes from.
         use: What it is for, in a few words.
+        prior: Whether its networks have a prior, as `Network.has_prior` says of each.
 
     Raises:
         TypeError: When the builder is not `(width: int, config: <frozen dataclass, a Layered>) -> Network`, or the
@@ -106,7 +109,7 @@ def register(name: str, *, paper: str, use: str) -> Callable[[Builder], Builder]
     def keep(build: Builder) -> Builder:
         if name in _FAMILIES and _FAMILIES[name].build is not build:
             raise TypeError(f"the family {name!r} is registered twice")
-        _FAMILIES[name] = Family(name, _config_of(name, build), build, paper, use)
+        _FAMILIES[name] = Family(name, _config_of(name, build), build, paper, use, prior)
         return build
 
     return keep
@@ -133,6 +136,11 @@ def names() -> tuple[str, ...]:
         importlib.import_module(f"{__name__}.{module.name}")
     load_plugins(GROUP)
     return tuple(sorted(_FAMILIES))
+
+
+def with_prior() -> tuple[str, ...]:
+    """The families that can make up rows."""
+    return tuple(name for name in names() if _FAMILIES[name].prior)
 
 
 def family(name: str) -> Family:

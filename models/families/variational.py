@@ -26,6 +26,7 @@ class Config(Layered):
     "variational",
     paper="Kingma and Welling, Auto-encoding variational Bayes, 2014",
     use="generating rows, smooth embeddings, anomaly detection",
+    prior=True,
 )
 def build(width: int, config: Config) -> Network:
     """Build the network.

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.checkpoint import Checkpoints
-from models.families import family
+from models.families import family, names
 from models.row_source import ParquetRows
 from models.trainer import Budget, bounded_pull, train, trimmed_mean
 from models.workshop import Workshop
@@ -235,3 +235,9 @@ def test_a_streamed_training_that_was_stopped_goes_on_to_the_same_weights(piece,
     with pytest.raises(Stopped):
         trained(piece, fit=parquet, checkpoints=checkpoints(), progress=stop_in(4))
     assert_same(trained(piece, fit=parquet, checkpoints=checkpoints()), undisturbed)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_family_says_of_its_networks_whether_they_have_a_prior(name):
+    network = Workshop().workpiece(name, 64, family(name).config()).network
+    assert network.has_prior == family(name).prior

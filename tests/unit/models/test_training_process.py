@@ -71,6 +71,10 @@ def test_each_epoch_is_told_and_loss_falls(trained):
     assert outcome.summary.held_out_loss[-1] == pytest.approx(told[-1][3], abs=1e-6)
 
 
+def test_the_bundle_says_what_its_codes_are(trained):
+    assert open_bundle(trained[0].bundle).detector["code"] == {"size": 6, "has_prior": False, "classes": 0}
+
+
 def test_the_summary_adds_up(trained):
     summary = trained[0].summary
     assert summary.rows_fit + summary.rows_stop + summary.rows_calibrate == 3000
