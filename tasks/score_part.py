@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,13 +123,19 @@ def ranked(table: pa.Table, most: int) -> pa.Table:
     return table.sort_by(order).slice(0, most)
 
 
+def named_by(rows: pa.Table, key: Sequence[str], entity: str | None, event_time: str | None) -> dict[str, Any]:
+    """What says which row it is, by the names that `scores` has for it."""
+    columns: dict[str, Any] = {name: rows[name] for name in key}
+    if entity is not None:
+        columns["entity"] = rows[entity].cast(pa.string())
+    if event_time is not None:
+        columns["event_time"] = rows[event_time]
+    return columns
+
+
 def _score(rows: pa.Table, scorer: Scorer, job: ScoreJob) -> tuple[pa.Table, Scores]:
     scores = scorer.score(rows.to_pandas())
-    columns: dict[str, Any] = {name: rows[name] for name in job.key}
-    if job.entity is not None:
-        columns["entity"] = rows[job.entity].cast(pa.string())
-    if job.event_time is not None:
-        columns["event_time"] = rows[job.event_time]
+    columns = named_by(rows, job.key, job.entity, job.event_time)
     columns |= {name: rows[name] for name in ("sereno_key", "sereno_file", "sereno_line")}
     columns |= {
         "score": pa.array(scores.score),
