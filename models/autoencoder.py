@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -26,17 +26,18 @@ from sklearn.utils.validation import check_is_fitted
 from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
 from models.calibration import threshold_for
 from models.families import Family, family
-from models.networks import Layered
+from models.networks import Layered, Network
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling, fit_plain
+from models.plain_rows import check_rows, draw_codes, parts_of
 from models.row_source import Rows
 from models.scoring import Reconstructor, Scorer, Scores
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
 
-FIT, STOP = 0.7, 0.8
-LEAST_ROWS = 20
+if TYPE_CHECKING:
+    from models.finish import Finished
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -128,17 +129,16 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             TrainingFailed: When the loss is not finite or rows are not the loss's.
         """
         del y
-        chosen, config, budget = self._settings()
+        chosen, config, budget = self.settings()
         numbers, names = read_numbers(X)
-        _check(numbers, names)
+        check_rows(numbers, names)
         columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
-        parts = _parts(numbers, self.seed)
+        parts = parts_of(numbers, self.seed)
         classes = int(getattr(config, "classes", 0))
         transform = Transform(tuple(fit_plain(columns, parts[0], self.scaling, as_they_are=classes)))
         encoded = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts]
         contents, trained = _trained(chosen, config, budget, self, transform, encoded, start_from)
-        self._become(contents, trained, names)
-        return self
+        return self.become(contents, trained, names)
 
     def encode(self, X: Any) -> Rows:  # noqa: N803  (scikit-learn's name)
         """Codes of rows, float32 [rows, code]."""
@@ -222,10 +222,12 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
                 f"{folder} is the bundle of a dataset's night", hint="score it with models.scoring.Scorer(folder)"
             )
         settings["hidden"] = None if settings["hidden"] is None else tuple(settings["hidden"])
-        made = cls(**settings)
-        named = bundle.detector["named"]
-        made._become(bundle, None, bundle.transform.columns if named else None)
-        return made
+        return cls(**settings).become(bundle, None, bundle.transform.columns if bundle.detector["named"] else None)
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is an outlier."""
+        return self._fitted.threshold
 
     @property
     def code_size(self) -> int:
@@ -235,7 +237,12 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_contents")
 
-    def _settings(self) -> tuple[Family, Layered, Budget]:
+    def settings(self) -> tuple[Family, Layered, Budget]:
+        """The family, its config and the budget.
+
+        Raises:
+            ConfigError: When one of them is wrong.
+        """
         chosen = family(self.family)
         shared = ("hidden", "code", "activation", "loss", "weight_decay", "dropout", "batch_norm")
         given = {name: getattr(self, name) for name in shared if getattr(self, name) is not None}
@@ -260,7 +267,8 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         )
         return chosen, config, budget
 
-    def _become(self, contents: BundleContents, trained: Trained | None, names: tuple[str, ...] | None) -> None:
+    def become(self, contents: BundleContents, trained: Trained | None, names: tuple[str, ...] | None) -> Self:
+        """Be fitted: take what a bundle holds, how it was trained where that is known, and the columns' names."""
         self._contents = contents
         self._scorer = Scorer(contents)
         self._weights = None if trained is None else (trained.weights, trained.others)
@@ -271,6 +279,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             del self.feature_names_in_
         if trained is not None:
             self.curve_: Curve = trained.curve
+        return self
 
     @property
     def _fitted(self) -> BundleContents:
@@ -323,56 +332,6 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         return decoded
 
 
-def draw_codes(rows: int, size: int, classes: int, seed: int) -> Rows:
-    """Codes drawn from the prior, float32 [rows, size]: standard normal numbers, then one of the classes."""
-    draws = np.random.default_rng(seed)
-    codes = draws.standard_normal((rows, size)).astype(np.float32)
-    if classes:
-        codes[:, size - classes :] = np.eye(classes, dtype=np.float32)[draws.integers(classes, size=rows)]
-    return codes
-
-
-def _check(numbers: Matrix, names: tuple[str, ...] | None) -> None:
-    """Refuse what nothing can be learned from."""
-    if numbers.shape[1] == 0:
-        raise UnreadableInput("the rows have no column", hint="give at least one column of numbers")
-    if len(numbers) < LEAST_ROWS:
-        raise UnreadableInput(
-            f"{len(numbers)} rows are too few: an autoencoder needs at least {LEAST_ROWS}",
-            hint="some thousand are better",
-        )
-
-    def told(at: int) -> str:
-        return f"column {names[at]!r}" if names else f"column {at}"
-
-    infinite = np.argwhere(np.isinf(numbers))
-    if len(infinite):
-        row, at = infinite[0]
-        raise UnreadableInput(
-            f"{len(infinite)} values are infinite, the first in {told(int(at))}, row {int(row) + 1}",
-            hint="leave these rows out, or make the values NaN: they then count as missing",
-        )
-    empty = np.flatnonzero(np.isnan(numbers).all(axis=0))
-    if len(empty):
-        raise UnreadableInput(
-            f"all values are missing in {listed(told(int(at)) for at in empty)}", hint="leave these columns out"
-        )
-
-
-def _parts(numbers: Matrix, seed: int) -> list[Matrix]:
-    """Fit, early stop and calibration rows."""
-    order = np.random.default_rng(seed).permutation(len(numbers))
-    first, second = int(FIT * len(numbers)), int(STOP * len(numbers))
-    parts = np.split(numbers[order], [first, second])
-    # A column that has values in other parts alone is one that the transform could not learn.
-    bare = np.isnan(parts[0]).all(axis=0)
-    if bare.any():
-        parts[0] = np.concatenate(
-            [parts[0], numbers[[np.flatnonzero(~np.isnan(numbers[:, at]))[0] for at in np.flatnonzero(bare)]]]
-        )
-    return parts
-
-
 def _trained(
     chosen: Family,
     config: Layered,
@@ -394,10 +353,16 @@ def _trained(
     start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
     trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)
     made = finish(piece.network, transform, stop, calibrate)
-    network = piece.network
+    return bundle_contents(asked, piece.network, transform, trained, made), trained
+
+
+def bundle_contents(
+    asked: Autoencoder, network: Network, transform: Transform, trained: Trained, made: Finished
+) -> BundleContents:
+    """What a bundle holds of a trained autoencoder; no clock time in it, so that the same fit gives the same bundle."""
     detector = {
         "protocol": PROTOCOL,
-        "family": chosen.name,
+        "family": asked.family,
         "settings": {**asked.get_params(deep=False), "options": None if asked.options is None else dict(asked.options)},
         "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
         "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
@@ -405,7 +370,7 @@ def _trained(
         "threshold": threshold_for(made.calibration, asked.alert_share),
         "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
     }
-    contents = BundleContents(
+    return BundleContents(
         detector=detector,
         transform=transform,
         onnx=made.onnx,
@@ -414,4 +379,3 @@ def _trained(
         encoder=made.encoder,
         decoder=made.decoder,
     )
-    return contents, trained

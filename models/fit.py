@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +13,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.bundle import PROTOCOL, BundleContents, write_bundle
+from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
 from models.calibration import Matrix, ScoreMap, threshold_for
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family
 from models.finish import finish
 from models.networks import Network
 from models.split import Parts, bounded, split
-from models.trainer import Budget, Curve, Progress, train
+from models.trainer import Budget, Curve, Progress, Weights, train
 from models.training_request import TrainingOutcome, TrainingRequest
 from models.transform import Transform, fit_transform
-from models.workshop import WORKSHOP
+from models.workshop import WORKSHOP, Workpiece
 from schemas.errors import TrainingFailed
 from schemas.results import TrainingSummary
+
+logger = logging.getLogger("sereno.training")
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -46,11 +49,13 @@ class Made:
         network: The network, with its best weights.
         curve: The losses.
         moved: Root mean square change of the weights since the first step.
+        started_from: Hash of the bundle whose weights it started from.
     """
 
     network: Network
     curve: Curve
     moved: float
+    started_from: str | None
 
 
 def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcome:
@@ -150,6 +155,7 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         trim=settings.trim,
         seconds=float(settings.seconds),
     )
+    start, started_from = _start(request, piece)
     trained = train(
         piece,
         encoded.fit,
@@ -158,8 +164,24 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         seed=request.seed,
         progress=progress,
         checkpoints=_checkpoints(request, piece.network.model, encoded),
+        start=start,
     )
-    return Made(piece.network, trained.curve, trained.moved)
+    return Made(piece.network, trained.curve, trained.moved, started_from)
+
+
+def _start(request: TrainingRequest, piece: Workpiece) -> tuple[Weights | None, str | None]:
+    """Weights to start from, and the hash of their bundle; none where the bundle's network has another shape."""
+    if request.start is None:
+        return None, None
+    from models.warm_start import weights_of
+
+    bundle = open_bundle(request.start, request.start_hash)
+    mine, theirs = piece.weights(), weights_of(bundle.keras)
+    same = [part.shape for part in (mine[0], *mine[1])] == [part.shape for part in (theirs[0], *theirs[1])]
+    if not same or bundle.detector["family"] != request.dataset.detector.family:
+        logger.info("the training starts anew: the earlier detector is of another family or shape")
+        return None, None
+    return theirs, bundle.hash
 
 
 def _checkpoints(request: TrainingRequest, model: Any, encoded: Encoded) -> Checkpoints | None:
@@ -174,6 +196,7 @@ def _checkpoints(request: TrainingRequest, model: Any, encoded: Encoded) -> Chec
         "seed": request.seed,
         "expected_rows": request.expected_rows,
         "in_sample": request.in_sample,
+        "start": request.start_hash,
         "shapes": [[list(variable.shape), str(variable.dtype)] for variable in model.variables],
         "made_with": {**_made_with(), "numpy": np.__version__},
         "devices": [device.device_type for device in tf.config.list_physical_devices()],
@@ -241,7 +264,12 @@ def _detector(
         "threshold": threshold,
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": request.expected_rows, "share": share},
         "calibration": {"rows": len(calibration), "low": float(calibration[0]), "high": float(calibration[-1])},
-        "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
+        "training": {
+            "best_epoch": trained.curve.best + 1,
+            "trimmed": trained.curve.trimmed,
+            "moved": trained.moved,
+            "started_from": trained.started_from,
+        },
         "summary": summary.model_dump(mode="json"),
         "made_with": _made_with(),
     }

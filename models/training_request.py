@@ -25,6 +25,8 @@ class TrainingRequest:
         tonight: The sample of the night that will be scored, where its rows are among those that train.
         checkpoints: Folder of the training's own, from which a second try goes on; none are written without it.
         checkpoint_seconds: Time between two checkpoints; 0: after each epoch.
+        start: Bundle whose weights it starts from, where they are of the same shape.
+        start_hash: What that bundle's hash is on record.
     """
 
     dataset: Dataset
@@ -37,6 +39,8 @@ class TrainingRequest:
     tonight: Path | None = None
     checkpoints: Path | None = None
     checkpoint_seconds: float = 5.0
+    start: Path | None = None
+    start_hash: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -51,6 +55,8 @@ class TrainingRequest:
             "tonight": None if self.tonight is None else str(self.tonight.absolute()),
             "checkpoints": None if self.checkpoints is None else str(self.checkpoints.absolute()),
             "checkpoint_seconds": self.checkpoint_seconds,
+            "start": None if self.start is None else str(self.start.absolute()),
+            "start_hash": self.start_hash,
         }
 
     @classmethod
@@ -67,6 +73,8 @@ class TrainingRequest:
             tonight=None if values.get("tonight") is None else Path(values["tonight"]),
             checkpoints=None if values.get("checkpoints") is None else Path(values["checkpoints"]),
             checkpoint_seconds=float(values.get("checkpoint_seconds", cls.checkpoint_seconds)),
+            start=None if values.get("start") is None else Path(values["start"]),
+            start_hash=values.get("start_hash"),
         )
 
 

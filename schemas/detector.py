@@ -64,6 +64,10 @@ class DetectorSettings(Frozen):
     options: dict[str, Any] = Field(
         default_factory=dict, description="The family's own options; `docs/families.md` lists them."
     )
+    warm_start: bool = Field(
+        False,
+        description="Whether a training starts from the weights of the champion before, where their shape is the same.",
+    )
     trim: Share = Field(
         0.005, description="Share of training rows, those that fit worst, that is taken to be contamination."
     )

@@ -16,6 +16,7 @@ from schemas.errors import NoInput, UnreadableInput, UsageError
 from schemas.results import ModelOutcome, NightResult
 
 if TYPE_CHECKING:
+    from infra.runtime.promotions import Promotion
     from infra.runtime.runs import Kind, Run
     from schemas.dataset import Dataset
     from tasks.gate import GateDecision
@@ -196,8 +197,35 @@ def training_fingerprint(request: NightRequest, services: Services, window: Sequ
     return _hash_of(request, services, window)
 
 
+def check_family(dataset: Dataset) -> None:
+    """Refuse a family, loss or option that does not exist before anything slow is begun.
+
+    Raises:
+        ConfigError: When one does not exist, or is not of its type.
+    """
+    from models.families import family
+
+    family(dataset.detector.family).configure(dataset.detector)
+
+
+def warm_start_of(dataset: Dataset, services: Services, window: Sequence[Run]) -> Promotion | None:
+    """The champion that the newest night of the window left, where the dataset's trainings start from it.
+
+    Not the champion of now: a night that is done again starts from the weights that it started from before.
+    """
+    if not dataset.detector.warm_start:
+        return None
+    for run in reversed(window):
+        version = ((run.result or {}).get("model") or {}).get("champion")
+        if version is not None:
+            return next((row for row in services.state.ledger(dataset.name) if row.version == version), None)
+    return None
+
+
 def _hash_of(request: NightRequest, services: Services, window: Sequence[Run], **facts: Any) -> str:
+    start = warm_start_of(request.dataset, services, window)
     common = {
+        **({} if start is None else {"start": start.bundle_hash}),
         "protocol": PIPELINE_PROTOCOL,
         "dataset": request.dataset.resolved(),
         "seed": seed_of(request, services),
@@ -238,12 +266,15 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     """The result of a night that needs no work (done with the same fingerprint, or nothing arrived), or what is due.
 
     Raises:
+        ConfigError: The detector's family, loss or one of its options does not exist.
         ForbiddenAddress: An input address is not on the allow-list.
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
     from tasks.page_drafts import recover_page
     from tasks.repair import forget_done_runs
 
+    if request.options.trains:
+        check_family(request.dataset)
     recover_page(services, request.dataset, request.date)
     forget_done_runs(services, request.dataset.name, request.iso)
     if request.options.only_score:

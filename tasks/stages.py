@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from schemas.errors import BlockedNight, LockedNight, SerenoError
+from schemas.errors import BlockedNight, BundleError, LockedNight, SerenoError, UsageError
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.night import Acceptance, Night, accepted_run, actor
@@ -130,6 +130,7 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
     _prepare(night.services.registry)
     with _written_down(night):
         sample, in_sample = _training_sample(night)
+        start, start_hash = _start(night)
         night.trained = trainer.train(
             TrainingRequest(
                 dataset=night.dataset,
@@ -141,11 +142,27 @@ def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None
                 output=night.work / "bundle",
                 tonight=night.prepared.sample if in_sample and night.prepared else None,
                 checkpoints=night.work / CHECKPOINTS,
+                start=start,
+                start_hash=start_hash,
             ),
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
             ),
         )
+
+
+def _start(night: Night) -> tuple[Path | None, str | None]:
+    """The bundle that the training starts from, and its hash."""
+    from tasks.night import warm_start_of
+
+    before = warm_start_of(night.dataset, night.services, night.window)
+    if before is None:
+        return None, None
+    try:
+        return night.services.registry.download(night.dataset.name, before.version), before.bundle_hash
+    except (BundleError, UsageError) as gone:
+        night.warnings.append(f"the training starts anew: version {before.version} is gone: {gone.message}")
+        return None, None
 
 
 def _is_judged(night: Night) -> bool:

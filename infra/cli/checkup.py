@@ -107,10 +107,12 @@ def _writable(folder: Path) -> Finding:
 
 def _datasets(project: Project) -> Iterator[Finding]:
     from schemas.dataset import load_dataset
+    from tasks.night import check_family
 
     for path in sorted(project.datasets.glob("*.yaml")):
         try:
             dataset = load_dataset(path)
+            check_family(dataset)
         except ConfigError as error:
             yield Finding(f"dataset {path.stem}", False, error.message, error.hint or "")
         else:

@@ -210,3 +210,27 @@ def test_the_child_dies_with_its_parent(tmp_path):
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_training_that_starts_from_an_earlier_detector_begins_lower(process, trained, request_for):
+    outcome, _, _ = trained
+    request = replace(request_for("warm", epochs=3), start=outcome.bundle, start_hash=outcome.bundle_hash)
+    warm = process.train(request)
+    assert warm.summary.held_out_loss[0] < 0.7 * outcome.summary.held_out_loss[0]
+    assert open_bundle(warm.bundle).detector["training"]["started_from"] == outcome.bundle_hash
+    assert process.train(replace(request, output=request.output.with_name("again"))).bundle_hash == warm.bundle_hash
+
+
+def test_a_training_starts_anew_where_the_earlier_detector_has_another_shape(process, trained, request_for):
+    outcome, _, _ = trained
+    cold = process.train(request_for("cold", epochs=3, code=5))
+    request = replace(request_for("other", epochs=3, code=5), start=outcome.bundle, start_hash=outcome.bundle_hash)
+    other = process.train(request)
+    assert other.bundle_hash == cold.bundle_hash
+    assert open_bundle(other.bundle).detector["training"]["started_from"] is None
+
+
+def test_a_training_starts_from_no_bundle_but_the_one_on_record(process, trained, request_for):
+    request = replace(request_for("odd", epochs=3), start=trained[0].bundle, start_hash="0" * 64)
+    with pytest.raises(TrainingFailed, match="as recorded"):
+        process.train(request)

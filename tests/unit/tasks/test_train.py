@@ -42,7 +42,8 @@ def request_(make_dataset, window, tmp_path):
 
 def test_a_request_survives_the_way(request_, tmp_path):
     full = replace(request_, tonight=tmp_path / "tonight", checkpoints=tmp_path / "checkpoints", checkpoint_seconds=0.5)
-    for asked in (request_, full):
+    warm = replace(request_, start=tmp_path / "earlier", start_hash="ab" * 32)
+    for asked in (request_, full, warm):
         assert TrainingRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
 
 
