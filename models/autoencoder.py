@@ -14,7 +14,7 @@ and 20 % calibrate. Training needs TensorFlow, which is imported then; all else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,8 +30,9 @@ from models.networks import Layered, Network
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling, fit_plain
 from models.plain_rows import check_rows, draw_codes, parts_of
-from models.row_source import Rows
+from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
+from models.streamed_rows import prepare
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
@@ -119,7 +120,8 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         """Learn what is normal.
 
         Args:
-            X: [rows, width]: numpy, pandas, polars, Arrow or lists.
+            X: [rows, width]: numpy, pandas, polars, Arrow or lists; or `models.row_source.ParquetRows`, which need not
+                fit into memory: one pass over them gives the scales, and at most 60,000 are held out.
             y: Ignored; there for pipelines.
             start_from: A fitted autoencoder of the same shape whose weights the training starts from.
 
@@ -130,14 +132,18 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         """
         del y
         chosen, config, budget = self.settings()
-        numbers, names = read_numbers(X)
-        check_rows(numbers, names)
-        columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
-        parts = parts_of(numbers, self.seed)
         classes = int(getattr(config, "classes", 0))
-        transform = Transform(tuple(fit_plain(columns, parts[0], self.scaling, as_they_are=classes)))
-        encoded = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts]
-        contents, trained = _trained(chosen, config, budget, self, transform, encoded, start_from)
+        if isinstance(X, ParquetRows):
+            names: tuple[str, ...] | None = X.columns
+            transform, *parts = prepare(X, self.scaling, self.seed, as_they_are=classes)
+        else:
+            numbers, names = read_numbers(X)
+            check_rows(numbers, names)
+            columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
+            raw = parts_of(numbers, self.seed)
+            transform = Transform(tuple(fit_plain(columns, raw[0], self.scaling, as_they_are=classes)))
+            parts = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in raw]
+        contents, trained = _trained(chosen, config, budget, self, transform, parts, start_from)
         return self.become(contents, trained, names)
 
     def encode(self, X: Any) -> Rows:  # noqa: N803  (scikit-learn's name)
@@ -338,7 +344,7 @@ def _trained(
     budget: Budget,
     asked: Autoencoder,
     transform: Transform,
-    encoded: list[Rows],
+    parts: Sequence[Any],
     start_from: Autoencoder | None,
 ) -> tuple[BundleContents, Trained]:
     """Train, and make of it what a bundle holds."""
@@ -348,7 +354,7 @@ def _trained(
     from models.finish import finish
     from models.workshop import WORKSHOP
 
-    fit, stop, calibrate = encoded
+    fit, stop, calibrate = parts
     piece = WORKSHOP.workpiece(chosen.name, transform.width, config)
     start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
     trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)

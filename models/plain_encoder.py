@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -82,13 +82,25 @@ def fit_plain(columns: Sequence[str], sample: Matrix, scaling: Scaling, *, as_th
     encoders = []
     for at, column in enumerate(columns):
         seen = sample[:, at][~np.isnan(sample[:, at])]
-        low, high, fill = float(seen.min()), float(seen.max()), float(np.median(seen))
-        center, scale = 0.0, 1.0
-        if scaling == "standard" and at < len(columns) - as_they_are:
-            center, scale = float(seen.mean()), float(seen.std())
-        elif scaling == "minmax" and at < len(columns) - as_they_are:
-            center, scale = low, high - low
-        if scale <= 1e-12 * max(1.0, abs(center)):
-            scale = 1.0
-        encoders.append(PlainEncoder(column, center, scale, fill, low, high))
+        facts = {"mean": seen.mean(), "deviation": seen.std(), "low": seen.min(), "high": seen.max()}
+        values = {name: float(fact) for name, fact in facts.items()} | {"median": float(np.median(seen))}
+        encoders.append(plain_encoder(column, values, scaling if at < len(columns) - as_they_are else "none"))
     return encoders
+
+
+def plain_encoder(column: str, values: Mapping[str, float], scaling: Scaling) -> PlainEncoder:
+    """An encoder of what is known of a column.
+
+    Args:
+        column: Its name.
+        values: Its mean, deviation, low, high and median.
+        scaling: See `fit_plain`.
+    """
+    center, scale = 0.0, 1.0
+    if scaling == "standard":
+        center, scale = values["mean"], values["deviation"]
+    elif scaling == "minmax":
+        center, scale = values["low"], values["high"] - values["low"]
+    if scale <= 1e-12 * max(1.0, abs(center)):
+        scale = 1.0
+    return PlainEncoder(column, center, scale, values["median"], values["low"], values["high"])

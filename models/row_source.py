@@ -127,6 +127,11 @@ class ParquetRows:
         self._columns = list(columns or [])
         self._chunk_rows = chunk_rows
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, in order."""
+        return tuple(self._columns)
+
     def _add(self, path: Path, columns: Sequence[str] | None) -> Sequence[str]:
         """Note where a file's row groups are; the columns that are taken of it."""
         import pyarrow as pa

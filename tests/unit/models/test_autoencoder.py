@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.autoencoder import Autoencoder
 from models.bundle import open_bundle
+from models.row_source import ParquetRows
 from schemas.errors import BundleError, ConfigError, TrainingFailed, UnreadableInput
 
 WIDTH = 9
@@ -273,11 +274,40 @@ def test_it_starts_from_none_of_another_shape(fitted, rows):
         Autoencoder("dense", **{**QUICK, "code": 4}).fit(rows, start_from=fitted)
 
 
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("dense", {}), ("dense", {"tied": True}), ("denoising", {}), ("robust", {}), ("stacked", {})],
+)
+def test_a_codes_activation_may_be_another_than_the_hidden_layers(rows, family, options):
+    settings = {**QUICK, "epochs": 1, "options": {**options, "code_activation": "sigmoid"}}
+    codes = Autoencoder(family, **settings).fit(rows).encode(100 * rows)
+    assert 0 <= codes.min() < 0.1
+    assert 0.9 < codes.max() <= 1
+
+
 def test_budgets_of_seconds_and_rows_stop_a_training_with_what_it_has(rows):
     by_rows = Autoencoder("dense", **QUICK, rows=3 * 1050).fit(rows)
     assert (by_rows.curve_.ended, len(by_rows.curve_.loss)) == ("rows", 3)
     by_seconds = Autoencoder("dense", **QUICK, seconds=1e-9).fit(rows)
     assert (by_seconds.curve_.ended, len(by_seconds.curve_.loss)) == ("seconds", 1)
+
+
+def test_rows_larger_than_memory_are_read_from_parquet_files(rows, tmp_path):
+    for at, part in enumerate(np.array_split(made_rows(6000, seed=4), 3)):
+        frame = pd.DataFrame(part, columns=NAMES)
+        frame.to_parquet(tmp_path / f"{at}.parquet", row_group_size=300)
+    source = ParquetRows(sorted(tmp_path.glob("*.parquet")), chunk_rows=900)
+    streamed = Autoencoder("dense", **QUICK).fit(source)
+    whole = Autoencoder("dense", **QUICK).fit(pd.concat(map(pd.read_parquet, sorted(tmp_path.glob("*.parquet")))))
+    frame = pd.DataFrame(rows, columns=NAMES)
+    assert np.isclose(streamed.reconstruct(frame), whole.reconstruct(frame), atol=1.5 * rows.std(axis=0)).all()
+    assert streamed.curve_.held_out[-1] < 1.3 * whole.curve_.held_out[-1]
+    odd = np.random.default_rng(0).permuted(rows, axis=0)
+    assert roc_auc_score(np.repeat([0, 1], 1500), streamed.score(np.concatenate([rows, odd]))) > 0.95
+    assert 0.002 < (streamed.predict(frame) == -1).mean() < 0.05
+    for mine, theirs in zip(streamed._contents.transform.encoders, whole._contents.transform.encoders, strict=True):
+        assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), rel=0.2)
+        assert (mine.center, mine.scale) == pytest.approx((theirs.center, theirs.scale), rel=0.1, abs=0.1)
 
 
 def test_the_bundle_holds_what_made_it(fitted, tmp_path):
