@@ -88,10 +88,6 @@ class TiedDense(keras.layers.Layer):
             return keras.activations.get(self.back)(ops.matmul(inputs, ops.transpose(self.kernel)) + self.back_bias)
         return keras.activations.get(self.activation)(ops.matmul(inputs, self.kernel) + self.bias)
 
-    def compute_output_shape(self, shape: Any, mirrored: bool = False) -> Any:
-        """[rows, units], or [rows, width] where it is mirrored."""
-        return (*shape[:-1], self.width if mirrored else self.units)
-
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""
         mine = {"width": self.width, "units": self.units, "activation": self.activation, "back": self.back}

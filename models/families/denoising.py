@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from models.families import register
-from models.networks import Amount, Layered, Network, assemble, dense_decode, dense_encode
+from models.networks import Activation, Amount, Layered, Network, assemble, dense_decode, dense_encode
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Config(Layered):
         corruption: What the noise is.
         low: What a value becomes as pepper.
         high: What a value becomes as salt, and with ones.
+        code_activation: Activation of the code; that of the hidden layers where none is given.
     """
 
     noise: Amount = 0.4
     corruption: Literal["gaussian", "masking", "ones", "salt_and_pepper", "cauchy"] = "gaussian"
     low: float = 0.0
     high: float = 1.0
+    code_activation: Activation | None = None
 
 
 @register(
@@ -38,7 +40,19 @@ def build(width: int, config: Config) -> Network:
         width: Numbers of a row.
         config: Shape of the network.
     """
+    corrupt = corruption(config, config.noise, "noise")
+    encode = dense_encode(config, activation=config.code_activation)
+    return assemble(width, config, encode, dense_decode(width, config), corrupt=corrupt)
+
+
+def corruption(config: Config, level: float, name: str) -> Any:
+    """The layer that corrupts what it is given, while training.
+
+    Args:
+        config: Says what the noise is.
+        level: Its scale.
+        name: The layer's name.
+    """
     from models.layers import Corruption
 
-    corrupt = Corruption(config.corruption, config.noise, config.low, config.high, name="noise")
-    return assemble(width, config, dense_encode(config), dense_decode(width, config), corrupt=corrupt)
+    return Corruption(config.corruption, level, config.low, config.high, name=name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.families import register
 from models.losses import loss
-from models.networks import Layered, Network, assemble, beside, dense_decode, dense_encode
+from models.networks import Activation, Layered, Network, assemble, beside, dense_decode, dense_encode
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,12 @@ class Config(Layered):
 
     Args:
         tied: Whether each layer of the decoder has the kernel of its mirror, transposed.
+        code_activation: Activation of the code, linear for a plane to look at, sigmoid for bits; that of the hidden
+            layers where none is given.
     """
 
     tied: bool = False
+    code_activation: Activation | None = None
 
 
 @register(
@@ -34,14 +37,15 @@ def build(width: int, config: Config) -> Network:
         config: Shape of the network.
     """
     if not config.tied:
-        return assemble(width, config, dense_encode(config), dense_decode(width, config))
+        to_code = dense_encode(config, activation=config.code_activation)
+        return assemble(width, config, to_code, dense_decode(width, config))
     from models.layers import TiedDense
 
     sizes = (width, *config.hidden, config.code)
+    there = (*(config.activation for _ in config.hidden), config.code_activation or config.activation)
     back = (loss(config.loss).output, *(config.activation for _ in config.hidden))
     layers = [
-        TiedDense(sizes[at], sizes[at + 1], config.activation, back[at], name=f"tied_{at}")
-        for at in range(len(sizes) - 1)
+        TiedDense(sizes[at], sizes[at + 1], there[at], back[at], name=f"tied_{at}") for at in range(len(sizes) - 1)
     ]
 
     def encode(x: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from models.families import register
 from models.families.denoising import Config as Denoising
+from models.families.denoising import corruption
 from models.losses import Loss, correntropy_of, loss
 from models.networks import Amount, Network, Positive, assemble, dense_decode, dense_encode
 
@@ -35,16 +36,13 @@ def build(width: int, config: Config) -> Network:
         width: Numbers of a row.
         config: Shape of the network.
     """
-    from models.layers import Corruption
-
     known = loss(config.loss)
     used = Loss(known.name, correntropy_of(config.kernel_width), known.output, known.paper)
-    corrupt = Corruption(config.corruption, config.noise, config.low, config.high, name="noise")
     return assemble(
         width,
         config,
-        dense_encode(config),
+        dense_encode(config, activation=config.code_activation),
         dense_decode(width, config),
-        corrupt=corrupt if config.noise > 0 else None,
+        corrupt=corruption(config, config.noise, "noise") if config.noise > 0 else None,
         own_loss=used if known.name == "correntropy" else None,
     )
