@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -136,6 +137,32 @@ def test_scores_are_exported_with_the_names_of_the_design(watched: dict[str, Any
     top = max(rows, key=lambda row: row["score"])
     assert top["is_alert"]
     assert set(top["contributions"][0]) == {"column", "share", "actual", "expected"}
+
+
+def test_codes_and_cleaned_rows_are_written_by_the_docs_examples(watched: dict[str, Any], sereno, checkout: Path):
+    page = (checkout / "docs" / "uses.md").read_text(encoding="utf-8")
+    commands = [line.split() for line in re.findall(r"```sh\nsereno (.*?)\n```", page)]
+    named = {"NAME": "flows", "DATE": ATTACKED}
+    done = {
+        command: sereno(command, *(named.get(word, word) for word in words), cwd=watched["root"])
+        for command, *words in commands
+    }
+    accepted = watched["run"].json["rows"]["accepted"]
+    assert [ended.code for ended in done.values()] == [0, 0, 2], [ended.err for ended in done.values()]
+    assert f"wrote {accepted:,} rows to codes.parquet" in done["embed"].out
+    assert "the family denoising, which has no prior" in done["generate"].err
+    assert not (watched["root"] / "made.parquet").exists()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", example], capture_output=True, text=True, check=False, cwd=watched["root"]
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "shape: (5, 3)" in shown.stdout
+    with (watched["root"] / "clean.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == accepted
+    read = [column for column in rows[0] if column not in ("flow_id", "start_time")]
+    assert all(row[column] for row in rows for column in read)
 
 
 def test_plan_writes_nothing(watched: dict[str, Any], sereno):

@@ -83,8 +83,23 @@ def made_rows(rows, seed=0, start=0):
     ).cast(accepted_schema(made_dataset()))
 
 
-def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, threshold=None, share=0.02, in_sample=False):
-    """Write a bundle whose network is a map onto principal components (`constant`: it gives its input back)."""
+def made_detector(
+    folder,
+    sample,
+    dataset=None,
+    *,
+    rank=2,
+    constant=False,
+    threshold=None,
+    share=0.02,
+    in_sample=False,
+    prior=False,
+    halved=True,
+):
+    """Write a bundle whose network is a map onto principal components (`constant`: it gives its input back).
+
+    `prior`: whether it says that it has one; `halved`: whether it has encoder and decoder by themselves.
+    """
     import numpy as np
 
     from models.bundle import BundleContents, write_bundle
@@ -116,13 +131,15 @@ def made_detector(folder, sample, dataset=None, *, rank=2, constant=False, thres
         "seed": 7,
         "nights": ["2026-09-01"],
         "in_sample": in_sample,
+        "code": {"size": len(inward[0]), "has_prior": prior, "classes": 0},
         "score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)},
         "threshold": threshold_for(calibration, share) if threshold is None else threshold,
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": 1000.0, "share": share},
         "calibration": {"rows": len(calibration)},
     }
+    kept = halves if halved else {}
     contents = BundleContents(
-        detector=detector, transform=transform, onnx=graph, keras=b"no network", calibration=calibration, **halves
+        detector=detector, transform=transform, onnx=graph, keras=b"no network", calibration=calibration, **kept
     )
     return MadeDetector(folder, write_bundle(folder, contents))
 
