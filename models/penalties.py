@@ -132,3 +132,46 @@ class Contraction(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> Contraction:
         """The layer that `get_config` told of."""
         return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class Adversary(keras.layers.Layer):
+    """A network that tells codes from draws of a standard normal prior, and whose gradient reaches them reversed.
+
+    So one step trains both sides of an adversarial autoencoder (Makhzani et al., 2015; the reversal is that of Ganin
+    and Lempitsky, 2015): the adversary to tell them apart, the encoder to make it impossible.
+
+    Args:
+        hidden: Units of its hidden layers.
+        strength: Weight of what the encoder sees of it; the adversary itself learns at full weight.
+    """
+
+    def __init__(self, hidden: tuple[int, ...], strength: float, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.hidden, self.strength = tuple(hidden), strength
+        self.parts = [keras.layers.Dense(n, activation="relu", name=f"judge_{at}") for at, n in enumerate(hidden)]
+        self.parts.append(keras.layers.Dense(1, name="verdict"))
+        self.seeds = keras.random.SeedGenerator(5)
+
+    def build(self, shape: Any) -> None:
+        """Make its layers."""
+        for part, width in zip(self.parts, (shape[-1], *self.hidden), strict=True):
+            part.build((None, width))
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Codes [rows, units], as they came."""
+        if training:
+            drawn = keras.random.normal(ops.shape(inputs), seed=self.seeds)
+            # Their values, and the gradient times -strength.
+            seen = ops.stop_gradient((1.0 + self.strength) * inputs) - self.strength * inputs
+            self.add_loss(ops.mean(ops.softplus(-self._verdict(drawn))) + ops.mean(ops.softplus(self._verdict(seen))))
+        return inputs
+
+    def _verdict(self, codes: Any) -> Any:
+        for part in self.parts:
+            codes = part(codes)
+        return codes
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "hidden": self.hidden, "strength": self.strength}

@@ -123,7 +123,9 @@ def _initialized(model: Any) -> Iterator[tuple[Any, Any]]:
     seen: set[int] = set()
     for layer in model._flatten_layers():  # noqa: SLF001  (Keras has no public walk over nested layers)
         for variable in layer._trainable_variables:  # noqa: SLF001  (a layer's own, without those of layers in it)
-            initializer = getattr(layer, f"{variable.name}_initializer", None)
+            # Keras calls the initializer of `recurrent_kernel` `recurrent_initializer`.
+            names = (f"{variable.name}_initializer", f"{variable.name.removesuffix('_kernel')}_initializer")
+            initializer = next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
             if id(variable) not in seen and hasattr(initializer, "seed"):
                 seen.add(id(variable))
                 yield variable, initializer
