@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import BundleError, NoInput, UsageError, listed
 from schemas.features import ColumnType
@@ -105,7 +106,8 @@ def embed(services: Services, dataset: Dataset, night: Date, target: Path, *, ve
 def clean(services: Services, dataset: Dataset, night: Date, target: Path, *, version: str | None = None) -> Written:
     """Write a night's accepted rows with each column that the detector reads as it expected it, missing values too.
 
-    Other columns stay as they are; sensitive ones are left out. Arguments and errors are those of `embed`.
+    Other columns stay as they are, and the event time where it is not missing, since it says which row it is; sensitive
+    ones are left out. Arguments and errors are those of `embed`.
     """
     from models.scoring import Reconstructor
 
@@ -122,6 +124,8 @@ def clean(services: Services, dataset: Dataset, night: Date, target: Path, *, ve
         frame = _frame(rows, transform.columns)
         expected = transform.decode(reconstruct(transform.apply(frame)), _timed(frame, detector, middle))
         columns = {name: _array(expected[name], schema.field(name).type) for name in expected if name in names}
+        if dataset.event_time in columns:
+            columns[dataset.event_time] = pc.coalesce(rows[dataset.event_time], columns[dataset.event_time])
         return pa.table([columns.get(name, rows[name]) for name in names], schema=schema)
 
     count = _write(target, schema, map(cleaned, _accepted(services, dataset, pinned, (*names, *transform.columns))))

@@ -59,7 +59,9 @@ def scan(
     keep = None if days is None else ds.field(NIGHT).isin(pa.array(days, pa.date32()))
     present = [name for name in wanted.names if name in dataset.schema.names]
     try:
-        for batch in dataset.to_batches(columns=present, filter=keep, batch_size=batch_rows, use_threads=False):
+        # Arrow reads four files and sixteen batches ahead, which a reader of large nights would have to hold.
+        ahead = {"batch_readahead": 1, "fragment_readahead": 0, "use_threads": False}
+        for batch in dataset.to_batches(columns=present, filter=keep, batch_size=batch_rows, **ahead):
             if batch.num_rows:
                 yield _brought_to(batch, wanted)
     except (OSError, pa.ArrowException) as error:
