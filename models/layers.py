@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 HALF = 0.5
+LONGEST_UNROLLED = 32
 
 
 @keras.saving.register_keras_serializable(package="sereno")
@@ -118,3 +120,32 @@ class Columns(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""
         return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+class _Unrolled:
+    """A recurrent layer whose steps stand one behind the other in a training program: a loop costs more than they do.
+
+    Elsewhere they are a loop, which builds and exports in a fraction of the time. Many steps take long to compile, and
+    a GPU has a program of its own for the loop.
+    """
+
+    unroll: bool
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """What the steps give."""
+        is_short = sequences.shape[1] <= LONGEST_UNROLLED
+        self.unroll = bool(training) and is_short and not tf.config.list_physical_devices("GPU")
+        try:
+            return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]  # Keras' layer is the other base
+        finally:
+            self.unroll = False
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class UnrolledLSTM(_Unrolled, keras.layers.LSTM):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class UnrolledGRU(_Unrolled, keras.layers.GRU):
+    """Gated recurrent units (Cho et al., 2014)."""

@@ -5,15 +5,13 @@ The decoder sees the code at every step, not its own last output, as in a summar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from models.families import register
 from models.losses import loss
-from models.networks import Activation, Layered, Network, Units, assemble, dense_stack
+from models.networks import Activation, Layered, Network, Units, assemble, beside, dense_stack
 from models.row_shape import series_shape
-
-LONGEST_UNROLLED = 32  # steps: a loop costs more than the steps, and unrolling more than that costs long compilation
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,23 @@ def build(width: int, config: Config) -> Network:
     """
     import keras
 
+    from models.layers import UnrolledGRU, UnrolledLSTM
+
     steps, channels = series_shape("recurrent", width, config.shape)
-    kind = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[config.cell]
-    how = {"unroll": steps <= LONGEST_UNROLLED, "dropout": config.dropout}
+    kind: Any = {"lstm": UnrolledLSTM, "gru": UnrolledGRU}[config.cell]
+    # What a cell gives is bounded already: it is not normalised.
+    plain = replace(config, batch_norm=False)
 
     def encode(rows: Any) -> Any:
         x = keras.layers.Reshape((steps, channels), name="shape")(rows)
-        x = dense_stack(kind(config.units, **how, name="read")(x), config.hidden, config, "encode")
+        x = beside(kind(config.units, name="read")(x), plain, "read")
+        x = dense_stack(x, config.hidden, config, "encode")
         return keras.layers.Dense(config.code, name="code")(x)
 
     def decode(codes: Any) -> Any:
         x = dense_stack(codes, tuple(reversed(config.hidden)), config, "decode")
         x = keras.layers.RepeatVector(steps, name="repeated")(x)
-        x = kind(config.units, return_sequences=True, **how, name="write")(x)
+        x = beside(kind(config.units, return_sequences=True, name="write")(x), plain, "write")
         x = keras.layers.Dense(channels, activation=loss(config.loss).output, name="reconstruction")(x)
         return keras.layers.Flatten(name="flat")(x)
 
