@@ -25,11 +25,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
 from models.calibration import threshold_for
-from models.families import Family, family
+from models.families import Family, family, with_prior
 from models.networks import Layered, Network
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling, fit_plain
-from models.plain_rows import check_rows, draw_codes, parts_of
+from models.plain_rows import check_rows, parts_of
+from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
 from models.streamed_rows import prepare
@@ -202,9 +203,13 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         if not facts["has_prior"]:
             raise ConfigError(
                 f"the family {self.family} has no prior to draw codes from",
-                hint="choose one that has: variational, convolutional_variational or adversarial",
+                hint=f"choose one that has: {listed(with_prior())}",
             )
-        return self._decoded(self._graph("decoder")(draw_codes(rows, facts["size"], facts["classes"], seed)))
+        decoder = self._graph("decoder")
+        batches = code_batches(rows, facts["size"], facts["classes"], seed)
+        return np.concatenate(
+            [np.empty((0, self.n_features_in_)), *(self._decoded(decoder(batch)) for batch in batches)]
+        )
 
     def save(self, folder: str | Path) -> str:
         """Write the bundle, and return its hash.

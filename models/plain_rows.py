@@ -1,4 +1,4 @@
-"""Rows of numbers before and after an autoencoder: what can be learned from, in three parts, and codes from a prior."""
+"""Rows of numbers before and after an autoencoder: what can be learned from, in three parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from models.row_source import Rows
 from schemas.errors import UnreadableInput, listed
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -58,12 +57,3 @@ def parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
             [parts[0], numbers[[np.flatnonzero(~np.isnan(numbers[:, at]))[0] for at in np.flatnonzero(bare)]]]
         )
     return parts
-
-
-def draw_codes(rows: int, size: int, classes: int, seed: int) -> Rows:
-    """Codes drawn from the prior, float32 [rows, size]: standard normal numbers, then one of the classes."""
-    draws = np.random.default_rng(seed)
-    codes = draws.standard_normal((rows, size)).astype(np.float32)
-    if classes:
-        codes[:, size - classes :] = np.eye(classes, dtype=np.float32)[draws.integers(classes, size=rows)]
-    return codes

@@ -203,7 +203,7 @@ def test_two_versions_are_compared_by_settings_threshold_and_scores(registry, ma
         "alert_budget": [20, 40],
         "alerts.budget": [20, 40],
         "alerts.share": [0.02, 0.05],
-        "code": [48, 8],
+        "code": [None, 8],
     }
     assert found["threshold"][0] != found["threshold"][1]
     scores = found["scores"]
