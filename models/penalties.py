@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from models import draws
+
 
 @keras.saving.register_keras_serializable(package="sereno")
 class GaussianCode(keras.layers.Layer):
@@ -43,7 +45,7 @@ class GaussianCode(keras.layers.Layer):
         log_variance = ops.clip(self.log_variance(inputs), -12.0, 6.0)
         divergence = -0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
         self.add_loss(self.beta * ops.mean(divergence) / self.width)
-        return mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+        return mean + ops.exp(0.5 * log_variance) * draws.normal(ops.shape(mean), self.seeds)
 
     def compute_output_shape(self, shape: Any) -> Any:
         """[rows, units]."""
@@ -111,7 +113,7 @@ class Contraction(keras.layers.Layer):
         """Codes [rows, units] of rows [rows, width]."""
         codes = self.encoder(inputs, training=training)
         if training:
-            direction = keras.random.normal(ops.shape(inputs), seed=self.seeds)
+            direction = draws.normal(ops.shape(inputs), self.seeds)
             here = self.encoder(inputs, training=False) if self.has_mean_path else codes
             near = self.encoder(inputs + self.step * direction, training=False)
             # A mean over a row's numbers, as the loss is one.
@@ -139,16 +141,22 @@ class Adversary(keras.layers.Layer):
     """A network that tells codes from draws of a standard normal prior, and whose gradient reaches them reversed.
 
     So one step trains both sides of an adversarial autoencoder (Makhzani et al., 2015; the reversal is that of Ganin
-    and Lempitsky, 2015): the adversary to tell them apart, the encoder to make it impossible.
+    and Lempitsky, 2015): the adversary to tell them apart, the encoder to make it impossible. An adversary that is
+    never in doubt drives codes away without end, so its slope is a penalty to it (Mescheder et al., 2018), estimated
+    as in `Contraction`.
 
     Args:
         hidden: Units of its hidden layers.
         strength: Weight of what the encoder sees of it; the adversary itself learns at full weight.
+        smoothness: Weight of the mean squared slope of its verdict.
+        step: Scale of the perturbation that tells the slope.
     """
 
-    def __init__(self, hidden: tuple[int, ...], strength: float, **rest: Any) -> None:
+    def __init__(
+        self, hidden: tuple[int, ...], strength: float, smoothness: float = 1.0, step: float = 0.1, **rest: Any
+    ) -> None:
         super().__init__(**rest)
-        self.hidden, self.strength = tuple(hidden), strength
+        self.hidden, self.strength, self.smoothness, self.step = tuple(hidden), strength, smoothness, step
         self.parts = [keras.layers.Dense(n, activation="relu", name=f"judge_{at}") for at, n in enumerate(hidden)]
         self.parts.append(keras.layers.Dense(1, name="verdict"))
         self.seeds = keras.random.SeedGenerator(5)
@@ -164,7 +172,9 @@ class Adversary(keras.layers.Layer):
             drawn = keras.random.normal(ops.shape(inputs), seed=self.seeds)
             # Their values, and the gradient times -strength.
             seen = ops.stop_gradient((1.0 + self.strength) * inputs) - self.strength * inputs
-            self.add_loss(ops.mean(ops.softplus(-self._verdict(drawn))) + ops.mean(ops.softplus(self._verdict(seen))))
+            told = ops.mean(ops.softplus(-self._verdict(drawn))) + ops.mean(ops.softplus(self._verdict(seen)))
+            slopes = self._slope(drawn) + self._slope(ops.stop_gradient(inputs))
+            self.add_loss(told + 0.5 * self.smoothness * slopes)
         return inputs
 
     def _verdict(self, codes: Any) -> Any:
@@ -172,6 +182,12 @@ class Adversary(keras.layers.Layer):
             codes = part(codes)
         return codes
 
+    def _slope(self, codes: Any) -> Any:
+        """Mean squared slope of the verdict at codes."""
+        near = codes + self.step * keras.random.normal(ops.shape(codes), seed=self.seeds)
+        return ops.mean(ops.square((self._verdict(near) - self._verdict(codes)) / self.step))
+
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""
-        return {**super().get_config(), "hidden": self.hidden, "strength": self.strength}
+        mine = {"hidden": self.hidden, "strength": self.strength, "smoothness": self.smoothness, "step": self.step}
+        return {**super().get_config(), **mine}
