@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from models import draws
+
 HALF = 0.5
 LONGEST_UNROLLED = 32
 
@@ -37,19 +39,19 @@ class Corruption(keras.layers.Layer):
             return inputs
         shape = ops.shape(inputs)
         if self.kind == "gaussian":
-            return inputs + self.level * keras.random.normal(shape, seed=self.seeds)
+            return inputs + self.level * draws.normal(shape, self.seeds)
         if self.kind == "cauchy":
             # The quotient of two normal numbers; the bound keeps one draw from deciding an epoch.
-            above, below = (keras.random.normal(shape, seed=self.seeds) for _ in range(2))
+            above, below = (draws.normal(shape, self.seeds) for _ in range(2))
             return inputs + self.level * ops.clip(above / (below + 1e-6), -100.0, 100.0)
-        draws = keras.random.uniform(shape, seed=self.seeds)
-        chosen = ops.cast(draws < self.level, inputs.dtype)
+        drawn = draws.uniform(shape, self.seeds)
+        chosen = ops.cast(drawn < self.level, inputs.dtype)
         if self.kind == "masking":
             put: Any = 0.0
         elif self.kind == "ones":
             put = self.high
         else:
-            is_salt = ops.cast(draws < HALF * self.level, inputs.dtype)
+            is_salt = ops.cast(drawn < HALF * self.level, inputs.dtype)
             put = self.low + (self.high - self.low) * is_salt
         return inputs + chosen * (put - inputs)
 
@@ -57,6 +59,18 @@ class Corruption(keras.layers.Layer):
         """What makes the layer again."""
         mine = {"kind": self.kind, "level": self.level, "low": self.low, "high": self.high}
         return {**super().get_config(), **mine}
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class Dropout(keras.layers.Dropout):
+    """Dropout (Srivastava et al., 2014) of models that may be trained many at once; the noise shape is the input's."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Values [rows, ...], a share of them 0 and the others larger while training."""
+        if not training or self.rate <= 0:
+            return inputs
+        stays = draws.uniform(ops.shape(inputs), self.seed_generator) >= self.rate
+        return inputs * ops.cast(stays, inputs.dtype) / (1.0 - self.rate)
 
 
 @keras.saving.register_keras_serializable(package="sereno")

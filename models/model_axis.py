@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.program import Array, State, fresh
+from models.program_of_many import room_for
 from models.row_source import Rows
 from models.trainer import (
     NEW_BEST,
@@ -115,6 +116,11 @@ class _Course:
     ended: Ended | None = None
     failure: TrainingFailed | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has neither ended nor failed."""
+        return self.ended is None and self.failure is None
+
     def result(self) -> Trained | TrainingFailed:
         """The training, or why there is none."""
         if self.failure is not None:
@@ -126,23 +132,25 @@ class _Course:
 
 
 class _Together:
-    """Jobs in one program."""
+    """Jobs in one program, and copies of the first of them where the program has room for more."""
 
     def __init__(self, piece: Workpiece, jobs: Sequence[Job], budget: Budget, seconds: float) -> None:
         self._program = piece.program_of_many
         self._budget = budget
         self._ends = time.monotonic() + seconds
         self._batch = budget.batch(len(jobs[0].fit))
-        self._courses = [_course(piece, job) for job in jobs]
+        self._courses = _courses(piece, jobs)
         self._in = [at for at, course in enumerate(self._courses) if course.failure is None]
-        self._state = self._first_state()
-        self._shares = all(job.fit is jobs[0].fit for job in jobs)
-        self._place_rows()
+        if self._in:
+            self._state = self._first_state()
+            self._fit = _placed([self._courses[at].job.fit for at in self._filled()])
+            self._stop = _placed([self._courses[at].job.stop for at in self._filled()])
+            self._place_orders()
 
     def run(self, progress: Progress | None) -> list[Trained | TrainingFailed]:
         """Train until each has ended."""
         for epoch in range(self._budget.epochs):
-            going = [at for at in self._in if self._goes_on(at)]
+            going = [at for at in self._in if self._courses[at].goes_on]
             if not going:
                 break
             if len(going) * 2 <= len(self._in):
@@ -156,74 +164,82 @@ class _Together:
                 progress(epoch + 1, *means)
         return [course.result() for course in self._courses]
 
-    def _goes_on(self, at: int) -> bool:
-        course = self._courses[at]
-        return course.ended is None and course.failure is None
+    def _filled(self) -> list[int]:
+        """Which course is in each place of the program."""
+        return self._in + self._in[:1] * (room_for(len(self._in)) - len(self._in))
 
     def _first_state(self) -> State:
-        courses = [self._courses[at] for at in self._in]
-        if not courses:
-            return fresh(np.zeros((0, 0), np.float32), ())
+        courses = [self._courses[at] for at in self._filled()]
         weights = np.stack([course.best_weights[0] for course in courses])
         others = [np.stack(each) for each in zip(*(course.best_weights[1] for course in courses), strict=True)]
         return fresh(weights, tuple(others))
 
-    def _place_rows(self) -> None:
-        """Put the rows where the program finds them: [rows, width] that all share, or [models, rows, width]."""
-        import tensorflow as tf
-
-        jobs = [self._courses[at].job for at in self._in]
-        if not jobs:
-            return
-        self._fit = tf.constant(jobs[0].fit if self._shares else _stacked([job.fit for job in jobs]))
-        shares_stop = all(job.stop is jobs[0].stop for job in jobs)
-        self._stop = tf.constant(jobs[0].stop if shares_stop else _stacked([job.stop for job in jobs]))
+    def _place_orders(self) -> None:
+        """Make room for the orders of rows and for their pulls."""
+        courses = [self._courses[at] for at in self._filled()]
+        whole = [len(course.job.fit) // self._batch * self._batch for course in courses]
+        # Filled up to whole batches: one that is not full makes no step, neither alone nor here.
+        self._order = np.full((len(courses), max(whole)), -1, np.int32)
+        for place, count in enumerate(whole):
+            self._order[place, :count] = 0
+        self._pulls = np.ones((len(courses), max(len(course.job.fit) for course in courses)), np.float32)
+        for place, course in enumerate(courses):
+            self._pulls[place, : len(course.pulls)] = course.pulls
 
     def _leave_out(self, going: list[int]) -> None:
         """Take those that have ended out of the program."""
         import tensorflow as tf
 
-        places = [self._in.index(at) for at in going]
+        place_of = {at: place for place, at in enumerate(self._in)}
+        self._in = going
+        places = [place_of[at] for at in self._filled()]
         self._state = tf.nest.map_structure(lambda part: tf.gather(part, places), self._state)
         self._fit, self._stop = (
             tf.gather(rows, places) if len(rows.shape) == 3 else rows for rows in (self._fit, self._stop)
         )
-        self._in = going
+        self._place_orders()
 
     def _bound_tails(self) -> None:
         losses = self._program.row_losses(self._state, self._fit)
         for place, at in enumerate(self._in):
             course = self._courses[at]
-            if self._goes_on(at):
+            if course.goes_on:
                 course.pulls = bounded_pull(losses[place, : len(course.job.fit)], self._budget.trim)
+                self._pulls[place, : len(course.pulls)] = course.pulls
 
     def _one_epoch(self, epoch: int) -> None:
-        courses = [self._courses[at] for at in self._in]
-        longest = max(len(course.job.fit) for course in courses)
-        # Filled up to whole batches: one that is not full makes no step, neither alone nor here.
-        order = np.full((len(courses), longest), -1, np.int32)
-        pulls = np.ones((len(courses), longest), np.float32)
-        for place, course in enumerate(courses):
-            count = len(course.job.fit)
-            whole = count // self._batch * self._batch
-            if course.ended is None and course.failure is None:
-                order[place, :whole] = course.order.permutation(count)[:whole]
-            pulls[place, :count] = course.pulls
-        rates = [
-            self._budget.rate(epoch)
-            * (course.job.learning_rate or self._budget.learning_rate)
-            / self._budget.learning_rate
-            for course in courses
-        ]
         self._state, totals, steps = self._program.epoch(
-            self._state, self._fit, order, pulls, np.array(rates, np.float32), self._batch
+            self._state,
+            self._fit,
+            self._next_order(),
+            self._pulls if self._budget.trim > 0 else None,
+            self._rates(epoch),
+            self._batch,
         )
-        loss = totals.numpy() / np.maximum(1, steps.numpy())
+        loss = totals.numpy() / np.maximum(1, steps)
         held_out = self._program.row_losses(self._state, self._stop)
         kept = _Kept(self._state)
-        for place, course in enumerate(courses):
-            if course.ended is None and course.failure is None:
+        for place, at in enumerate(self._in):
+            course = self._courses[at]
+            if course.goes_on:
                 self._conclude(course, epoch, float(loss[place]), held_out[place, : len(course.job.stop)], kept, place)
+
+    def _next_order(self) -> Array:
+        """The order of each model's rows; one that has ended goes on with its last, and nobody looks."""
+        for place, at in enumerate(self._in):
+            course = self._courses[at]
+            if course.goes_on:
+                count = len(course.job.fit)
+                whole = count // self._batch * self._batch
+                self._order[place, :whole] = course.order.permutation(count)[:whole]
+        return self._order
+
+    def _rates(self, epoch: int) -> Array:
+        """Step sizes, [places]."""
+        usual = self._budget.learning_rate
+        own = [self._courses[at].job.learning_rate for at in self._filled()]
+        factors = [1.0 if rate is None or usual == 0 else rate / usual for rate in own]
+        return np.array([self._budget.rate(epoch) * factor for factor in factors], np.float32)
 
     def _conclude(self, course: _Course, epoch: int, loss: float, held_out: Array, kept: _Kept, place: int) -> None:
         """Say of one job how its epoch went, and whether it was its last."""
@@ -266,17 +282,27 @@ class _Kept:
         return self._weights[place].copy(), tuple(other[place].copy() for other in self._others)
 
 
-def _course(piece: Workpiece, job: Job) -> _Course:
-    weights, others = piece.first_weights(job.seed)
-    weights = weights if job.start is None else job.start[0]
-    pulls = np.ones(len(job.fit), np.float32)
-    course = _Course(job, np.random.default_rng(job.seed), weights, (weights, others), pulls)
-    try:
-        piece.network.loss.check(job.fit)
-        piece.network.loss.check(job.stop)
-    except TrainingFailed as failure:
-        course.failure = failure
-    return course
+def _courses(piece: Workpiece, jobs: Sequence[Job]) -> list[_Course]:
+    weights, others = piece.first_weights_of([job.seed for job in jobs])
+    courses = []
+    for at, job in enumerate(jobs):
+        first = weights[at] if job.start is None else job.start[0]
+        pulls = np.ones(len(job.fit), np.float32)
+        order = np.random.default_rng(job.seed)
+        courses.append(_Course(job, order, first, (first, tuple(each[at] for each in others)), pulls))
+        try:
+            piece.network.loss.check(job.fit)
+            piece.network.loss.check(job.stop)
+        except TrainingFailed as failure:
+            courses[-1].failure = failure
+    return courses
+
+
+def _placed(parts: Sequence[Rows]) -> Any:
+    """Rows where the program finds them: [rows, width] that all share, or [models, most rows, width]."""
+    import tensorflow as tf
+
+    return tf.constant(parts[0] if all(part is parts[0] for part in parts) else _stacked(parts))
 
 
 def _stacked(parts: Sequence[Rows]) -> Any:

@@ -135,10 +135,11 @@ def dense_stack(x: Any, units: tuple[int, ...], config: Layered, name: str) -> A
 
 
 def dense(units: int, config: Layered, name: str) -> Any:
-    """A dense layer; where the batch is normalised the activation comes behind it."""
+    """A dense layer; where the batch is normalised the activation comes behind it, and a bias would be taken away."""
     import keras
 
-    return keras.layers.Dense(units, activation=None if config.batch_norm else config.activation, name=name)
+    activation = None if config.batch_norm else config.activation
+    return keras.layers.Dense(units, activation=activation, use_bias=not config.batch_norm, name=name)
 
 
 def beside(x: Any, config: Layered, name: str) -> Any:
@@ -149,7 +150,9 @@ def beside(x: Any, config: Layered, name: str) -> Any:
         x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
         x = keras.layers.Activation(config.activation, name=f"{name}_activation")(x)
     if config.dropout > 0:
-        x = keras.layers.Dropout(config.dropout, seed=3, name=f"{name}_dropout")(x)
+        from models.layers import Dropout
+
+        x = Dropout(config.dropout, seed=3, name=f"{name}_dropout")(x)
     return x
 
 

@@ -169,7 +169,7 @@ class Adversary(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Codes [rows, units], as they came."""
         if training:
-            drawn = keras.random.normal(ops.shape(inputs), seed=self.seeds)
+            drawn = draws.normal(ops.shape(inputs), self.seeds)
             # Their values, and the gradient times -strength.
             seen = ops.stop_gradient((1.0 + self.strength) * inputs) - self.strength * inputs
             told = ops.mean(ops.softplus(-self._verdict(drawn))) + ops.mean(ops.softplus(self._verdict(seen)))
@@ -184,7 +184,7 @@ class Adversary(keras.layers.Layer):
 
     def _slope(self, codes: Any) -> Any:
         """Mean squared slope of the verdict at codes."""
-        near = codes + self.step * keras.random.normal(ops.shape(codes), seed=self.seeds)
+        near = codes + self.step * draws.normal(ops.shape(codes), self.seeds)
         return ops.mean(ops.square((self._verdict(near) - self._verdict(codes)) / self.step))
 
     def get_config(self) -> dict[str, Any]:

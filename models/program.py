@@ -1,9 +1,8 @@
-"""Training as a pure function: one compiled program an epoch, for one model or for many with a leading model axis.
+"""Training as a pure function: one compiled program an epoch.
 
 A network's numbers are one flat vector; a step takes a `State` and gives the next one, and nothing in the program
-remembers a training. So a program serves every training of its shape, a checkpoint is a handful of arrays, and many
-models are the same step under `tf.vectorized_map`: what a model becomes does not depend on which others are trained
-beside it. The optimizer is Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019).
+remembers a training. So a program serves every training of its shape, and a checkpoint is a handful of arrays. The
+optimizer is Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019).
 """
 
 from __future__ import annotations
@@ -48,58 +47,95 @@ def fresh(weights: Array, others: tuple[Array, ...]) -> State:
 class Program:
     """The compiled epoch and the compiled row losses of a network.
 
+    The rows of a step are part of what is compiled: a program whose shapes are known has a third fewer operations.
+
     Args:
         network: Its models hold no state of a training: the program reads their layers, not their variables' values.
         width: Numbers of a row.
-        has_model_axis: Whether state, order and rates have a leading axis of models.
     """
 
-    def __init__(self, network: Network, width: int, *, has_model_axis: bool = False) -> None:
+    def __init__(self, network: Network, width: int) -> None:
         import tensorflow as tf
 
         self._tf = tf
         self.width = width
-        self.has_model_axis = has_model_axis
         self._network = network
         self._model = network.model
-        trainable = self._model.trainable_variables
-        self._shapes = [tuple(variable.shape) for variable in trainable]
+        self._shapes = [tuple(variable.shape) for variable in self._model.trainable_variables]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         kernels = [np.full(size, len(shape) > 1) for size, shape in zip(self._sizes, self._shapes, strict=True)]
         decay = np.concatenate([*kernels, np.zeros(0, bool)]).astype(np.float32) * network.weight_decay
         self._decay = decay if network.weight_decay > 0 else None
-        self._epoch = tf.function(self._many_epoch if has_model_axis else self._one_epoch, reduce_retracing=True)
-        self._losses = tf.function(self._many_losses if has_model_axis else self._row_losses, reduce_retracing=True)
+        self._compiled: dict[Any, Any] = {}
 
-    def epoch(self, state: State, rows: Any, order: Any, pulls: Any, rate: Any, batch: int) -> tuple[State, Any, Any]:
+    @property
+    def traces(self) -> int:
+        """How often something was compiled; a trace keeps memory for good."""
+        return sum(function.experimental_get_tracing_count() for function in self._compiled.values())
+
+    def epoch(
+        self, state: State, rows: Any, order: Any, pulls: Any | None, rate: float, batch: int
+    ) -> tuple[State, Any, int]:
         """One pass over rows.
 
         Args:
             state: Where the training is.
-            rows: float32 [rows, width]; for many models also [models, rows, width], each its own.
-            order: Which rows, int32 [n]; for many models [models, n], where -1 fills up a model with fewer rows.
-            pulls: How much each row counts, float32 [rows]; for many models [models, rows].
-            rate: Step size, float32 []; for many models [models].
+            rows: float32 [rows, width].
+            order: Which rows, int32 [n].
+            pulls: How much each row counts, float32 [rows]; None where all count the same.
+            rate: Step size.
             batch: Rows in a step; what is left over at the end of the order makes no step.
 
         Returns:
             The state behind it; the sum of the steps' losses; how many steps that were.
         """
         tf = self._tf
-        held = tf.nest.map_structure(tf.convert_to_tensor, state)
-        how = tf.constant(np.asarray(rate, np.float32)), tf.constant(batch)
-        after: tuple[State, Any, Any] = self._epoch(
-            held, rows, tf.constant(np.asarray(order, np.int32)), tf.convert_to_tensor(pulls), *how
-        )
-        return after
+        key = ("epoch", batch, pulls is not None)
+        if key not in self._compiled:
+            given = [self._state_spec(()), tf.TensorSpec([None, self.width]), tf.TensorSpec([None], tf.int32)]
+            given += [tf.TensorSpec([]), *([] if pulls is None else [tf.TensorSpec([None])])]
+            self._compiled[key] = self._compile(partial(self._epoch, batch), given)
+        after, total = self._compiled[key](state, rows, order, np.float32(rate), *([] if pulls is None else [pulls]))
+        return after, total, len(order) // batch
 
     def row_losses(self, state: State, rows: Any) -> Array:
-        """Loss of each row on the mean path, [rows]; for many models [models, rows]."""
-        weights = self._tf.convert_to_tensor(state.weights)
-        others = tuple(map(self._tf.convert_to_tensor, state.others))
-        starts = range(0, rows.shape[-2], CHUNK)
-        parts = [self._losses(weights, others, rows[..., at : at + CHUNK, :]).numpy() for at in starts]
-        return np.concatenate(parts, axis=-1)
+        """Loss of each row on the mean path, [rows]."""
+        if "losses" not in self._compiled:
+            weights, _, _, _, others = self._state_spec(())
+            given = [weights, others, self._tf.TensorSpec([None, self.width])]
+            self._compiled["losses"] = self._compile(self._row_losses, given)
+        starts = range(0, len(rows), CHUNK)
+        of = self._compiled["losses"]
+        parts = [of(state.weights, state.others, rows[at : at + CHUNK]).numpy() for at in starts]
+        return np.concatenate(parts)
+
+    def _compile(self, function: Any, given: list[Any]) -> Any:
+        return self._tf.function(function, input_signature=given, autograph=False)
+
+    def _state_spec(self, axis: tuple[int, ...]) -> State:
+        """The shapes of a state behind a leading axis."""
+        tf = self._tf
+        numbers = tf.TensorSpec([*axis, sum(self._sizes)])
+        others = (
+            tf.TensorSpec([*axis, *each.shape], tf.as_dtype(each.dtype)) for each in self._model.non_trainable_variables
+        )
+        return State(numbers, numbers, numbers, tf.TensorSpec([*axis]), tuple(others))
+
+    def _epoch(
+        self, batch: int, state: State, rows: Any, order: Any, rate: Any, pulls: Any = None
+    ) -> tuple[State, Any]:
+        tf = self._tf
+        steps = tf.shape(order)[0] // batch
+        sizes = self._step_sizes(state.steps + 1.0 + tf.range(tf.cast(steps, tf.float32)), rate)
+
+        def one(step: Any, state: State, total: Any) -> tuple[Any, State, Any]:
+            at = tf.ensure_shape(order[step * batch : (step + 1) * batch], [batch])
+            count = None if pulls is None else tf.gather(pulls, at)
+            gradient, value, others = self._gradient(state.weights, state.others, tf.gather(rows, at), count)
+            return step + 1, self._descend(state, gradient, others, sizes[step], rate), total + value
+
+        _, state, total = tf.while_loop(lambda step, *_: step < steps, one, (0, state, 0.0))
+        return state, total
 
     def _unpack(self, weights: Any) -> list[Any]:
         tf = self._tf
@@ -107,68 +143,37 @@ class Program:
         return [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def _row_losses(self, weights: Any, others: tuple[Any, ...], rows: Any) -> Any:
-        rows = self._tf.ensure_shape(rows, [None, self.width])
         output, _ = self._model.stateless_call(self._unpack(weights), list(others), rows, training=False)
         return self._network.loss.of(rows, output)
 
-    def _step(self, state: State, rows: Any, pulls: Any, rate: Any) -> tuple[State, Any]:
+    def _gradient(
+        self, weights: Any, others: tuple[Any, ...], rows: Any, pulls: Any
+    ) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Gradient [numbers] and value of a batch's loss, and the variables that are not trained behind it."""
         tf = self._tf
-        rows = tf.ensure_shape(rows, [None, self.width])
-        parts = self._unpack(state.weights)
+        parts = self._unpack(weights)
         with tf.GradientTape() as tape:
             tape.watch(parts)
             output, others, penalties = self._model.stateless_call(
-                parts, list(state.others), rows, training=True, return_losses=True
+                parts, list(others), rows, training=True, return_losses=True
             )
-            value = tf.reduce_mean(pulls * self._network.loss.of(rows, output))
+            losses = self._network.loss.of(rows, output)
+            value = tf.reduce_mean(losses if pulls is None else pulls * losses)
             if penalties:
                 value += tf.add_n(penalties)
         gradients = tape.gradient(value, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradient = tf.concat([tf.reshape(each, [-1]) for each in gradients], 0)
-        steps = state.steps + 1.0
+        return tf.concat([tf.reshape(each, [-1]) for each in gradients], 0), value, tuple(others)
+
+    def _step_sizes(self, steps: Any, rate: Any) -> Any:
+        """Adam's sizes of these steps, counted from 1."""
+        return rate * self._tf.sqrt(1.0 - SECOND**steps) / (1.0 - FIRST**steps)
+
+    def _descend(self, state: State, gradient: Any, others: tuple[Any, ...], size: Any, rate: Any) -> State:
+        """A step of Adam."""
+        tf = self._tf
         first = state.first + (1.0 - FIRST) * (gradient - state.first)
         second = state.second + (1.0 - SECOND) * (tf.square(gradient) - state.second)
-        size = rate * tf.sqrt(1.0 - SECOND**steps) / (1.0 - FIRST**steps)
         weights = state.weights - size * first / (tf.sqrt(second) + TINY)
         if self._decay is not None:
             weights -= rate * self._decay * state.weights
-        return State(weights, first, second, steps, tuple(others)), value
-
-    def _one_epoch(self, state: State, rows: Any, order: Any, pulls: Any, rate: Any, batch: Any) -> Any:
-        tf = self._tf
-        steps = tf.shape(order)[0] // batch
-        total = tf.constant(0.0)
-        for step in tf.range(steps):
-            at = order[step * batch : (step + 1) * batch]
-            state, value = self._step(state, tf.gather(rows, at), tf.gather(pulls, at), rate)
-            total += value
-        return state, total, steps
-
-    def _many_epoch(self, state: State, rows: Any, order: Any, pulls: Any, rate: Any, batch: Any) -> Any:
-        tf = self._tf
-        steps = tf.shape(order)[1] // batch
-        has_own_rows = len(rows.shape) == 3
-        total = tf.zeros_like(rate)
-        done = tf.zeros_like(rate, tf.int32)
-        for step in tf.range(steps):
-            at = order[:, step * batch : (step + 1) * batch]
-            goes_on = tf.reduce_min(at, axis=1) >= 0
-            at = tf.maximum(at, 0)
-            x = tf.gather(rows, at, axis=1, batch_dims=1) if has_own_rows else tf.gather(rows, at)
-            count = tf.gather(pulls, at, axis=1, batch_dims=1)
-            then, value = tf.vectorized_map(lambda each: self._step(*each), (state, x, count, rate))
-            state = tf.nest.map_structure(partial(_where, tf, goes_on), then, state)
-            total += tf.where(goes_on, value, 0.0)
-            done += tf.cast(goes_on, tf.int32)
-        return state, total, done
-
-    def _many_losses(self, weights: Any, others: tuple[Any, ...], rows: Any) -> Any:
-        tf = self._tf
-        if len(rows.shape) == 3:
-            return tf.vectorized_map(lambda each: self._row_losses(each[0], each[1], each[2]), (weights, others, rows))
-        return tf.vectorized_map(lambda each: self._row_losses(each[0], each[1], rows), (weights, others))
-
-
-def _where(tf: Any, chosen: Any, new: Any, old: Any) -> Any:
-    """New where a model is chosen, old elsewhere; [models, ...]."""
-    return tf.where(tf.reshape(chosen, [-1, *(1 for _ in new.shape[1:])]), new, old)
+        return State(weights, first, second, state.steps + 1.0, others)

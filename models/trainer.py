@@ -258,11 +258,11 @@ class _Run:
         for chunk in self._source.epoch(self._order):
             if self.epochs == 0:
                 self._loss.check(np.asarray(chunk.rows))
-            pulls = self.pulls[chunk.at]
+            pulls = self.pulls[chunk.at] if self._budget.trim > 0 else None
             self.state, value, count = self._program.epoch(
                 self.state, chunk.rows, chunk.order, pulls, rate, min(self._batch, len(chunk.order))
             )
-            total, steps = total + float(value), steps + int(count)
+            total, steps = total + float(value), steps + count
         return total / max(1, steps)
 
     def fit_losses(self) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from models.families import family
 from models.networks import Layered, Network
 from models.program import Array, Program
+from models.program_of_many import ProgramOfMany
 
 MOST = 64
 MOST_SEED = 2**31 - 1
@@ -34,7 +35,7 @@ class Workpiece:
     def __init__(self, network: Network, width: int) -> None:
         self.network = network
         self.width = width
-        self._built = [np.asarray(variable) for variable in network.model.variables]
+        self._built = {id(variable): variable.numpy().copy() for variable in network.model.variables}
 
     @cached_property
     def program(self) -> Program:
@@ -42,9 +43,9 @@ class Workpiece:
         return Program(self.network, self.width)
 
     @cached_property
-    def program_of_many(self) -> Program:
+    def program_of_many(self) -> ProgramOfMany:
         """What trains many models at once."""
-        return Program(self.network, self.width, has_model_axis=True)
+        return ProgramOfMany(self.network, self.width)
 
     @cached_property
     def stages(self) -> tuple[Workpiece, ...]:
@@ -55,15 +56,60 @@ class Workpiece:
 
     def first_weights(self, seed: int) -> tuple[Array, tuple[Array, ...]]:
         """The numbers before the first step: the trainable ones, float32 [numbers], and the others."""
-        for variable, value in zip(self.network.model.variables, self._built, strict=True):
-            variable.assign(value)
+        for variable in self.network.model.trainable_variables:
+            variable.assign(self._built[id(variable)])
         for at, (variable, initializer) in enumerate(_initialized(self.network.model)):
-            again = type(initializer).from_config({**initializer.get_config(), "seed": _seed(seed, at)})
+            again = _again(initializer, _seed(seed, at))
             variable.assign(again(variable.shape, dtype=variable.dtype))
-        for at, variable in enumerate(self.network.model.non_trainable_variables):
-            if variable.path.endswith("seed_generator_state"):
-                variable.assign(np.array([_seed(seed, 1_000_000 + at), 0], dtype=variable.dtype))
+        for variable, value in zip(self.network.model.non_trainable_variables, self._first_others(seed), strict=True):
+            variable.assign(value)
         return self.weights()
+
+    def first_weights_of(self, seeds: Sequence[int]) -> tuple[Array, tuple[Array, ...]]:
+        """`first_weights` of many models, behind a leading axis; the Keras models keep what they have."""
+        random = list(_initialized(self.network.model))
+        places = [id(variable) for variable, _ in random]
+        given = np.array([[_seed(seed, at) for at in range(len(random))] for seed in seeds], np.int32)
+        drawn = [each.numpy() for each in self._draw(given)] if random else []
+        parts = []
+        for variable in self.network.model.trainable_variables:
+            built = self._built[id(variable)]
+            own = drawn[places.index(id(variable))] if id(variable) in places else [built] * len(seeds)
+            parts.append(np.reshape(own, (len(seeds), -1)))
+        others = [self._first_others(seed) for seed in seeds]
+        return (
+            np.concatenate([*parts, np.zeros((len(seeds), 0), np.float32)], axis=1),
+            tuple(np.stack(each) for each in zip(*others, strict=True)),
+        )
+
+    @cached_property
+    def _draw(self) -> Any:
+        """Compiled: what each random initializer gives for its seed, for int32 [models, initializers]."""
+        import tensorflow as tf
+
+        from models.draws import GivenSeed
+
+        random = list(_initialized(self.network.model))
+
+        def one(seeds: Any) -> list[Any]:
+            drawn = zip(random, tf.unstack(seeds, len(random)), strict=True)
+            return [_again(initializer, GivenSeed(seed))(v.shape, dtype=v.dtype) for (v, initializer), seed in drawn]
+
+        shapes = [tf.TensorSpec(variable.shape, variable.dtype) for variable, _ in random]
+        return tf.function(
+            lambda seeds: tf.map_fn(one, seeds, fn_output_signature=shapes),
+            input_signature=[tf.TensorSpec([None, len(random)], tf.int32)],
+            autograph=False,
+        )
+
+    def _first_others(self, seed: int) -> list[Array]:
+        """The variables that are not trained, before the first step."""
+        return [
+            np.array([_seed(seed, 1_000_000 + at), 0], dtype=variable.dtype)
+            if variable.path.endswith("seed_generator_state")
+            else self._built[id(variable)]
+            for at, variable in enumerate(self.network.model.non_trainable_variables)
+        ]
 
     def weights(self) -> tuple[Array, tuple[Array, ...]]:
         """The numbers that the Keras models have now."""
@@ -129,6 +175,11 @@ def _initialized(model: Any) -> Iterator[tuple[Any, Any]]:
             if id(variable) not in seen and hasattr(initializer, "seed"):
                 seen.add(id(variable))
                 yield variable, initializer
+
+
+def _again(initializer: Any, seed: Any) -> Any:
+    """The initializer with another seed."""
+    return type(initializer).from_config({**initializer.get_config(), "seed": seed})
 
 
 def _seed(seed: int, at: int) -> int:
