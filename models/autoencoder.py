@@ -29,7 +29,7 @@ from models.families import Family, family, with_prior
 from models.networks import Layered, Network
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling, fit_plain
-from models.plain_rows import check_rows, parts_of
+from models.plain_rows import check_rows, parts_of, rows_for_scale
 from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
@@ -142,7 +142,8 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             check_rows(numbers, names)
             columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
             raw = parts_of(numbers, self.seed)
-            transform = Transform(tuple(fit_plain(columns, raw[0], self.scaling, as_they_are=classes)))
+            seen = rows_for_scale(raw, self.scaling)
+            transform = Transform(tuple(fit_plain(columns, seen, self.scaling, as_they_are=classes)))
             parts = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in raw]
         contents, trained = _trained(chosen, config, budget, self, transform, parts, start_from)
         return self.become(contents, trained, names)

@@ -27,7 +27,7 @@ from models.autoencoder import Autoencoder, Matrix, bundle_contents
 from models.calibration import ScoreMap, fit_score_map, p_values, scores_of, threshold_for
 from models.numbers_in import read_numbers
 from models.plain_encoder import fit_plain
-from models.plain_rows import check_rows, parts_of
+from models.plain_rows import check_rows, parts_of, rows_for_scale
 from models.row_source import Rows
 from models.scoring import Reconstructor
 from models.trainer import Trained
@@ -170,7 +170,9 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                 self.reasons_[entity] = refused.message
                 continue
             raw = parts_of(numbers[at], seed)
-            transform = Transform(tuple(fit_plain(self.columns_, raw[0], self.estimator.scaling, as_they_are=classes)))
+            scaling = self.estimator.scaling
+            seen = rows_for_scale(raw, scaling)
+            transform = Transform(tuple(fit_plain(self.columns_, seen, scaling, as_they_are=classes)))
             frames = (pd.DataFrame(part, columns=list(self.columns_)) for part in raw)
             encoded[entity] = transform, [transform.apply(frame) for frame in frames]
         jobs = [Job(parts[0], parts[1], seed) for _, parts in encoded.values()]

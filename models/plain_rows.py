@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models.plain_encoder import Scaling
 from schemas.errors import UnreadableInput, listed
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -57,3 +58,14 @@ def parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
             [parts[0], numbers[[np.flatnonzero(~np.isnan(numbers[:, at]))[0] for at in np.flatnonzero(bare)]]]
         )
     return parts
+
+
+def rows_for_scale(parts: list[Matrix], scaling: Scaling) -> Matrix:
+    """The rows that say how columns are scaled: those that are learned from; for the ends of a range, all.
+
+    Args:
+        parts: What `parts_of` gave.
+        scaling: See `models.plain_encoder.fit_plain`.
+    """
+    # A held-out row beyond 0 and 1 would be refused by the losses that need values within them.
+    return np.concatenate(parts) if scaling == "minmax" else parts[0]

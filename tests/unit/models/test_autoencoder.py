@@ -207,6 +207,9 @@ def test_a_loss_of_values_within_0_and_1_refuses_others_and_takes_them(rows):
     squeezed = (rows - rows.min(axis=0)) / np.ptp(rows, axis=0)
     detector = Autoencoder("dense", **settings, scaling="none").fit(squeezed)
     assert 0 <= detector.reconstruct(squeezed).min() < detector.reconstruct(squeezed).max() <= 1
+    scaled = Autoencoder("dense", **settings, scaling="minmax").fit(rows).reconstruct(rows)
+    assert (scaled >= rows.min(axis=0)).all()
+    assert (scaled <= rows.max(axis=0)).all()
 
 
 def test_generated_rows_hang_together_like_real_ones(on_a_frame):
