@@ -330,6 +330,8 @@ def bounded_pull(losses: Array, share: float) -> Array:
 def trimmed_mean(losses: Array, share: float) -> float:
     """Mean of all but the worst-fitting share."""
     keep = len(losses) - int(len(losses) * share)
+    if keep == len(losses):
+        return float(np.mean(losses, dtype=np.float64))
     kept = np.sort(np.argsort(losses, kind="stable")[:keep])
     return float(np.mean(losses[kept], dtype=np.float64))
 
