@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: commands, settings, dataset files, exit codes.
+"""Write the reference pages from the code: commands, settings, dataset files, exit codes, families.
 
 python docs/generate.py            write the pages
 python docs/generate.py --check    say which pages are behind the code (exit 1)
@@ -6,8 +6,10 @@ python docs/generate.py --check    say which pages are behind the code (exit 1)
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
+import re
 import sys
 import types
 import typing
@@ -236,6 +238,98 @@ def exit_codes_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+# --- families and losses --------------------------------------------------------------------------------------------
+
+
+def families_page() -> str:
+    """Render every family and loss of the project, with the options that each has."""
+    from models import families
+    from models.networks import Layered
+
+    found = [families.family(name) for name in families.names()]
+    found = [family for family in found if is_ours(family.build)]
+    lines = ["# Families and losses", "", MARK, ""]
+    lines.append(
+        "What `detector.family` and `detector.loss` of a dataset file may name, and `Autoencoder(family, loss=...)` in "
+        "Python. How to add one: [a family of your own](own-family.md). What they are good for, with pictures: "
+        "[the gallery](gallery.md)."
+    )
+    lines += [
+        "",
+        "| family | what it is for | makes up rows | paper |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| [`{f.name}`](#{anchor(f.name)}) | {cell(f.use)} | {'yes' if f.prior else ''} | {cell(f.paper)} |"
+        for f in found
+    ]
+    lines += ["", "## Options of every family", "", *options_table(Layered, shared_options())]
+    for family in found:
+        lines += ["", f"## {family.name}", "", cell(inspect.getmodule(family.build).__doc__ or "")]
+        own = [name for name in family.options if name not in shared_options()]
+        lines += ["", *options_table(family.config, [*changed_defaults(family.config), *own])]
+    return "\n".join([*lines, "", *losses_section()]) + "\n"
+
+
+def is_ours(thing: Callable[..., Any]) -> bool:
+    """Whether a family or a loss is the project's: others may be registered in this process."""
+    return thing.__module__.partition(".")[0] == "models"
+
+
+def shared_options() -> list[str]:
+    """List the options that every family has."""
+    from models.networks import Layered
+
+    return [field.name for field in dataclasses.fields(Layered)]
+
+
+def changed_defaults(config: type[Any]) -> list[str]:
+    """List the options that every family has, and for which this one has a default of its own."""
+    from models.networks import Layered
+
+    return [name for name in shared_options() if getattr(config, name) != getattr(Layered, name)]
+
+
+def options_table(config: type[Any], names: Iterable[str]) -> list[str]:
+    """Render options of a family's config, with the meaning that its docstring gives."""
+    hints = typing.get_type_hints(config, include_extras=True)
+    meanings = argument_texts(config)
+    rows = [
+        f"| `{name}` | {cell(type_text(hints[name]))} | {json_text(getattr(config, name))} | {cell(meanings[name])} |"
+        for name in names
+    ]
+    return ["| option | value | default | meaning |", "|---|---|---|---|", *rows] if rows else ["No further options."]
+
+
+def json_text(value: Any) -> str:
+    """Render a default as it would stand in YAML; nothing for what is left open."""
+    return "" if value is None else f"`{json.dumps(value)}`"
+
+
+def argument_texts(config: type[Any]) -> dict[str, str]:
+    """Map the arguments that a class and those above it document to what they say."""
+    found: dict[str, str] = {}
+    for kind in reversed(config.__mro__):
+        arguments = inspect.cleandoc(kind.__dict__.get("__doc__") or "").partition("\nArgs:\n")[2]
+        found |= dict(re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", arguments, flags=re.MULTILINE))
+    return found
+
+
+def losses_section() -> list[str]:
+    """Render the losses."""
+    from models.losses import loss, loss_names
+
+    found = [each for each in map(loss, loss_names()) if is_ours(each.of)]
+    lines = [
+        "## Losses",
+        "",
+        "What a row's reconstruction costs. `binary_crossentropy` needs values within 0 and 1.",
+        "",
+    ]
+    lines += ["| loss | what it is | paper |", "|---|---|---|"]
+    return lines + [f"| `{each.name}` | {cell(inspect.getdoc(each.of) or '')} | {cell(each.paper)} |" for each in found]
+
+
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -243,6 +337,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "datasets.md": datasets_page,
     "exit-codes.md": exit_codes_page,
+    "families.md": families_page,
 }
 
 

@@ -137,6 +137,7 @@ def correntropy_of(width: float) -> RowLoss:
     """
 
     def correntropy(target: Any, output: Any) -> Any:
+        """Squared for small residuals; large ones count alike."""
         from keras import ops
 
         reach = 2.0 * width * width

@@ -46,7 +46,7 @@ def commands(generate):
     return dict(generate.walk_commands(cli, ("sereno",)))
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md", "datasets.md", "exit-codes.md"])
+@pytest.mark.parametrize("name", ["commands.md", "settings.md", "datasets.md", "exit-codes.md", "families.md"])
 def test_reference_pages_are_up_to_date(checkout, generate, name):
     assert (checkout / "docs" / name).read_text(encoding="utf-8") == generate.PAGES[name](), "run `make docs`"
 
@@ -90,6 +90,23 @@ def test_the_exit_code_table_is_the_enumeration(pages, checkout):
 
     rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", pages[checkout / "docs" / "exit-codes.md"], flags=re.MULTILINE)
     assert rows == [(str(code.value), code.name, EXIT_MEANING[code]) for code in Exit]
+
+
+def test_every_family_and_loss_is_explained(pages, checkout):
+    from models import families
+    from models.losses import loss, loss_names
+
+    text = pages[checkout / "docs" / "families.md"]
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    missing = []
+    for name in families.names():
+        family = families.family(name)
+        if family.build.__module__.startswith("models."):
+            missing += [f"{name}.{option}" for option in family.options if f"| `{option}` |" not in sections[name]]
+    for name in loss_names():
+        row = re.search(rf"^\| `{name}` \| .+ \|.*\|$", sections["Losses"], flags=re.MULTILINE)
+        missing += [name] if loss(name).of.__module__.startswith("models.") and not row else []
+    assert not missing
 
 
 def test_links_lead_somewhere(pages, generate, checkout):

@@ -57,7 +57,7 @@ def test_every_distribution_that_the_project_imports_is_declared(checkout, modul
 
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {name.split(">")[0].split("[")[0].split("<")[0].lower() for name in project["dependencies"]}
-    names = {"yaml": "pyyaml", "great_expectations": "great-expectations"}
+    names = {"yaml": "pyyaml", "great_expectations": "great-expectations", "sklearn": "scikit-learn"}
     own = {"flows", "tasks", "schemas", "models", "infra"}
     missing = set()
     for path in modules:
