@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import timedelta
 from pathlib import Path
@@ -96,15 +96,14 @@ def _add_night(services: Services, like: RealNight, night: Date) -> None:
 
 
 def _add_version(services: Services, like: RealNight, run: Run, night: Date) -> str:
-    from models.bundle import BundleContents, write_bundle
+    from models.bundle import write_bundle
     from schemas.results import TrainingSummary
 
     bundle = like.bundle
     with TemporaryDirectory(prefix="sereno-bench-bundle-") as folder:
         detector: dict[str, Any] = {**bundle.detector, "nights": [night.isoformat()]}
         path = Path(folder) / "bundle"
-        contents = BundleContents(detector, bundle.transform, bundle.onnx, bundle.keras, bundle.calibration)
-        found = write_bundle(path, contents)
+        found = write_bundle(path, replace(bundle, detector=detector))
         summary = TrainingSummary(nights=(night.isoformat(),), loss=(1.0,) * 20, held_out_loss=(1.0,) * 20)
         metrics = dict(like.version.metrics)
         version = services.registry.register(NAME, path, found, summary, metrics, {"run_id": run.id})

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundle import BundleContents, open_bundle, write_bundle
+from models.bundle import open_bundle, write_bundle
 from tasks.gate import Tonight, judge
 from tasks.train import TrainingProcess, TrainingRequest
 
@@ -134,9 +134,7 @@ def test_without_a_champion_principal_components_and_the_budget_still_tell(decid
 def test_a_threshold_far_from_the_budget_is_refused_whatever_the_detector_finds(decide, trained, tmp_path, share):
     good = open_bundle(trained["good"].bundle)
     threshold = float(np.quantile(good.calibration, 1.0 - share)) + (share == 0.0)
-    contents = BundleContents(
-        {**good.detector, "threshold": threshold}, good.transform, good.onnx, good.keras, good.calibration
-    )
+    contents = replace(good, detector={**good.detector, "threshold": threshold})
     made = replace(trained["good"], bundle=tmp_path / "moved", bundle_hash=write_bundle(tmp_path / "moved", contents))
     decision = decide(made, champion="good", budget=100.0)
     assert failed(decision) == {"expected alerts"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from models.bundle import BundleContents, open_bundle, write_bundle
+from models.bundle import open_bundle, write_bundle
 from tasks.version_diff import compare_bundles
 from tasks.version_diff_text import difference_lines
 
@@ -32,10 +32,7 @@ def compared(bundles, make_rows):
 
 def recalibrated(bundle, folder, threshold):
     """The same bundle with another threshold, as a file on disk."""
-    contents = BundleContents(
-        {**bundle.detector, "threshold": threshold}, bundle.transform, bundle.onnx, bundle.keras, bundle.calibration
-    )
-    write_bundle(folder, contents)
+    write_bundle(folder, replace(bundle, detector={**bundle.detector, "threshold": threshold}))
     return open_bundle(folder)
 
 
@@ -45,7 +42,7 @@ def test_settings_data_and_scores_stand_in_aligned_lines(compared):
     assert lines[1].startswith("differs in nights, settings, network, score map, calibration, alert budget, threshold")
     rows = {line[2:].split("  ")[0]: line for line in lines if line.startswith("  ")}
     assert rows["alert_budget"].endswith("20 -> 40")
-    assert rows["code"].endswith("48 -> 8")
+    assert rows["code"].endswith("none -> 8")
     assert rows["hidden"].endswith("256 -> 64 32")
     assert rows["nights"].endswith("without 2026-09-01; with 2026-09-02..2026-09-03, 2026-09-05")
     assert "% of all)" in rows["alerts in common"]
