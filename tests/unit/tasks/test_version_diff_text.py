@@ -15,7 +15,8 @@ from tasks.version_diff_text import difference_lines
 def bundles(tmp_path_factory, make_detector, make_rows, make_dataset):
     folder, rows = tmp_path_factory.mktemp("diff"), make_rows(2000)
     other = make_dataset(detector={"alert_budget": 40, "rows": 5000, "code": 8, "hidden": [64, 32]})
-    first = open_bundle(make_detector(folder / "first", rows).folder)
+    one = make_dataset(detector={"alert_budget": 20, "rows": 5000, "code": 48, "hidden": [256]})
+    first = open_bundle(make_detector(folder / "first", rows, dataset=one).folder)
     second = open_bundle(make_detector(folder / "second", rows, dataset=other, rank=3, share=0.05).folder)
     second = replace(second, detector={**second.detector, "nights": ["2026-09-02", "2026-09-03", "2026-09-05"]})
     return first, second
@@ -42,7 +43,7 @@ def test_settings_data_and_scores_stand_in_aligned_lines(compared):
     assert lines[1].startswith("differs in nights, settings, network, score map, calibration, alert budget, threshold")
     rows = {line[2:].split("  ")[0]: line for line in lines if line.startswith("  ")}
     assert rows["alert_budget"].endswith("20 -> 40")
-    assert rows["code"].endswith("none -> 8")
+    assert rows["code"].endswith("48 -> 8")
     assert rows["hidden"].endswith("256 -> 64 32")
     assert rows["nights"].endswith("without 2026-09-01; with 2026-09-02..2026-09-03, 2026-09-05")
     assert "% of all)" in rows["alerts in common"]
