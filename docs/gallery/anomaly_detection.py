@@ -34,7 +34,7 @@ def main(pictures: Path) -> dict[str, float]:
     taught, rows = benign[:257], np.concatenate([benign[257:], cases[is_benign == 0]])
     is_odd = np.arange(len(rows)) >= len(benign) - 257
     scores = {
-        "autoencoder": Autoencoder().fit(taught).score(rows),
+        "autoencoder": Autoencoder(epochs=40).fit(taught).score(rows),
         "PCA": pca_errors(rows, taught, 4),
         "isolation forest": -IsolationForest(random_state=0).fit(taught).score_samples(rows),
     }

@@ -17,6 +17,8 @@ from sklearn.decomposition import PCA
 from models.autoencoder import Autoencoder, Matrix
 
 NOISE = 0.4  # standard deviation, where black is 0 and white is 1
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def psnr(found: Matrix, true: Matrix) -> float:
@@ -35,16 +37,7 @@ def main(pictures: Path) -> dict[str, float]:
     digits = load_digits().data / 16
     old, new = digits[:1397], digits[1397:]
     noisy = new + NOISE * np.random.default_rng(0).normal(size=new.shape)
-    network = Autoencoder(
-        "denoising",
-        hidden=(256,),
-        code=128,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=30,
-        learning_rate=4e-3,
-        options={"noise": NOISE},
-    )
+    network = Autoencoder("denoising", hidden=(256,), code=128, epochs=30, options={"noise": NOISE}, **GREY)
     cleaned = network.fit(old).reconstruct(noisy)
     kept = [PCA(size).fit(old) for size in (8, 12, 16, 20)]
     blurred = [gaussian_filter(noisy.reshape(-1, 8, 8), (0, width, width)) for width in (0.5, 0.6, 0.7, 0.8)]

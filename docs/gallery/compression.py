@@ -16,6 +16,8 @@ from sklearn.decomposition import PCA
 from models.autoencoder import Autoencoder, Matrix
 
 SIZES = (4, 8, 16)
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def psnr(found: Matrix, true: Matrix) -> float:
@@ -30,14 +32,7 @@ def main(pictures: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     for size in SIZES:
         network = Autoencoder(
-            "dense",
-            hidden=(128,),
-            code=size,
-            loss="binary_crossentropy",
-            scaling="none",
-            epochs=25,
-            learning_rate=4e-3,
-            options={"code_activation": "linear"},
+            "dense", hidden=(128,), code=size, epochs=25, options={"code_activation": "linear"}, **GREY
         )
         linear = PCA(size).fit(old)
         name = f"{64 // size} to 1"

@@ -20,6 +20,8 @@ from models.autoencoder import Autoencoder, Matrix
 
 STYLE = 2
 EACH = np.eye(10)
+# Numbers within 0 and 1: each is a chance to be black. The last ten say the class.
+ROWS = {"loss": "binary_crossentropy", "scaling": "none", "activation": "relu", "options": {"classes": 10}}
 
 
 def sheet(digits: Matrix, across: int) -> Matrix:
@@ -33,17 +35,8 @@ def main(pictures: Path) -> dict[str, float]:
     digits, labels = load_digits(return_X_y=True)
     rows = np.concatenate([digits / 16, EACH[labels]], axis=1)
     old, new, told = rows[:1397], rows[1397:], labels[1397:]
-    network = Autoencoder(
-        "adversarial",
-        hidden=(128, 64),
-        code=STYLE,
-        activation="relu",
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=40,
-        patience=40,  # an adversary makes the loss of early epochs go up and down
-        options={"classes": 10},
-    ).fit(old)
+    # An adversary makes the loss of early epochs go up and down: patience is due.
+    network = Autoencoder("adversarial", hidden=(128, 64), code=STYLE, epochs=30, patience=40, **ROWS).fit(old)
     styles = network.encode(new)[:, :STYLE]
     codes = np.concatenate([styles.repeat(10, axis=0), np.tile(EACH, (len(new), 1))], axis=1)
     written = network.decode(codes)[:, :64]

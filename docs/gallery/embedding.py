@@ -19,6 +19,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from models.autoencoder import Autoencoder
 
 SHOWN = 400
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 6e-3}
 
 
 def main(pictures: Path) -> dict[str, float]:
@@ -27,14 +29,7 @@ def main(pictures: Path) -> dict[str, float]:
     split = train_test_split(digits / 16, labels, test_size=SHOWN, stratify=labels, random_state=0)
     old, new, known, told = split
     network = Autoencoder(
-        "dense",
-        hidden=(128, 64, 32),
-        code=2,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=40,
-        learning_rate=6e-3,
-        options={"code_activation": "linear"},
+        "dense", hidden=(128, 64, 32), code=2, epochs=30, options={"code_activation": "linear"}, **GREY
     )
     planes = {
         "autoencoder": network.fit(old).encode(new),

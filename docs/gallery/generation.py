@@ -18,6 +18,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from models.autoencoder import Autoencoder, Matrix
 
 COUNT = 500
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def sheet(digits: Matrix, across: int) -> Matrix:
@@ -30,16 +32,7 @@ def main(pictures: Path) -> dict[str, float]:
     """Generate, draw, and return how many the judge is sure of."""
     digits, labels = load_digits(return_X_y=True)
     old, new, told, asked = train_test_split(digits / 16, labels, test_size=0.25, stratify=labels, random_state=0)
-    network = Autoencoder(
-        "variational",
-        hidden=(128, 64),
-        code=6,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=40,
-        learning_rate=4e-3,
-        options={"beta": 0.5},
-    )
+    network = Autoencoder("variational", hidden=(128, 64), code=6, epochs=40, options={"beta": 0.5}, **GREY)
     made = network.fit(old).generate(COUNT, seed=1)
     normal = np.random.default_rng(0).multivariate_normal(old.mean(axis=0), np.cov(old.T), COUNT)
     judge = KNeighborsClassifier(10).fit(old, told)

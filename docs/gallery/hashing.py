@@ -17,6 +17,8 @@ from sklearn.metrics import pairwise_distances
 from models.autoencoder import Autoencoder, Matrix
 
 BITS, NEAREST = 32, 10
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def sheet(digits: Matrix, across: int) -> Matrix:
@@ -30,14 +32,7 @@ def main(pictures: Path) -> dict[str, float]:
     digits, labels = load_digits(return_X_y=True)
     old, new = digits[:1397] / 16, digits[1397:] / 16
     network = Autoencoder(
-        "denoising",
-        hidden=(128,),
-        code=BITS,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=40,
-        learning_rate=4e-3,
-        options={"noise": 0.3, "code_activation": "sigmoid"},
+        "denoising", hidden=(128,), code=BITS, epochs=40, options={"noise": 0.3, "code_activation": "sigmoid"}, **GREY
     ).fit(old)
     random = np.random.default_rng(0).normal(size=(64, BITS))
 

@@ -17,6 +17,8 @@ from models.autoencoder import Autoencoder, Matrix
 from models.losses import register_loss
 
 PEOPLE, FILMS = 1_500, 60
+MASKED = {"corruption": "masking", "noise": 0.3, "code_activation": "linear"}
+GAPS = {"loss": "mse_of_what_is_there", "scaling": "none", "options": MASKED}
 
 
 @register_loss("mse_of_what_is_there")
@@ -52,16 +54,7 @@ def main(pictures: Path) -> dict[str, float]:
     is_rated, is_asked = draws < 0.4, draws > 0.9
     means = np.nanmean(np.where(is_rated, truth, np.nan), axis=0)
     ratings = np.where(is_rated, truth - means, 0.0)
-    network = Autoencoder(
-        "denoising",
-        hidden=(128,),
-        code=4,
-        activation="tanh",
-        loss="mse_of_what_is_there",
-        scaling="none",
-        epochs=40,
-        options={"corruption": "masking", "noise": 0.3, "code_activation": "linear"},
-    )
+    network = Autoencoder("denoising", hidden=(128,), code=4, activation="tanh", epochs=30, **GAPS)
     expected = {
         "mean of the film": np.zeros_like(ratings),
         "decomposition": filled_by_svd(ratings, is_rated, 3),

@@ -18,6 +18,8 @@ from sklearn.linear_model import Ridge
 from models.autoencoder import Autoencoder, Matrix
 
 TURNS = 8
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def psnr(found: Matrix, true: Matrix) -> float:
@@ -47,16 +49,7 @@ def main(pictures: Path) -> dict[str, float]:
     digits = load_digits().data / 16
     old, new = digits[:1397], digits[1397:]
     given = small(new)
-    network = Autoencoder(
-        "denoising",
-        hidden=(256,),
-        code=128,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=30,
-        learning_rate=4e-3,
-        options={"noise": 0.3},
-    ).fit(old)
+    network = Autoencoder("denoising", hidden=(256,), code=128, epochs=30, options={"noise": 0.3}, **GREY).fit(old)
     guess = large(given, 0)
     for _ in range(TURNS):
         guess = network.reconstruct(guess)

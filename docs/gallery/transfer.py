@@ -15,20 +15,13 @@ from sklearn.datasets import load_digits
 from models.autoencoder import Autoencoder
 
 ROWS = 300
+# Numbers within 0 and 1: each is a chance to be black.
+GREY = {"loss": "binary_crossentropy", "scaling": "none", "learning_rate": 4e-3}
 
 
 def fresh() -> Autoencoder:
     """An autoencoder that knows nothing."""
-    return Autoencoder(
-        "dense",
-        hidden=(128, 64),
-        code=16,
-        loss="binary_crossentropy",
-        scaling="none",
-        epochs=20,
-        learning_rate=4e-3,
-        options={"code_activation": "linear"},
-    )
+    return Autoencoder("dense", hidden=(128, 64), code=16, epochs=20, options={"code_activation": "linear"}, **GREY)
 
 
 def main(pictures: Path) -> dict[str, float]:
