@@ -110,7 +110,8 @@ class Program:
         return np.concatenate(parts)
 
     def _compile(self, function: Any, given: list[Any]) -> Any:
-        return self._tf.function(function, input_signature=given, autograph=False)
+        # Partial, as TensorFlow counts the traces of one piece of code in all programs together and warns of many.
+        return self._tf.function(partial(function), input_signature=given, autograph=False)
 
     def _state_spec(self, axis: tuple[int, ...]) -> State:
         """The shapes of a state behind a leading axis."""

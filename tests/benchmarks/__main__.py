@@ -17,11 +17,16 @@ HERE = Path(__file__).resolve().parent
 NO_BENCHMARKS = {
     "__main__",
     "bulk_history",
+    "contender",
     "counted_sereno",
     "harness",
     "opened_files",
+    "peers",
     "planted_values",
     "project_setup",
+    "pyod_contender",
+    "scored_families",
+    "simulated_rows",
     "what_counts",
 }
 
