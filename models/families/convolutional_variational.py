@@ -10,7 +10,7 @@ from typing import Any
 
 from models.convolutions import Convolved, convolve, convolve_back
 from models.families import register
-from models.networks import Activation, Amount, Network, Units, assemble
+from models.networks import Amount, Network, Units, assemble
 from models.row_shape import picture_shape
 
 
@@ -20,16 +20,16 @@ class Config(Convolved):
 
     Args:
         shape: Height, width and channels of a row, whose numbers stand line after line; a square where none is given.
-        beta: Weight of the divergence from the prior.
+        beta: Weight of the divergence from the prior. More than 1 leaves fewer holes between the codes of rows, from
+            which a draw would give no picture; a small picture wants less than 1, as each number of it counts more.
     """
 
-    hidden: tuple[Units, ...] = (64,)
-    code: Units = 8
-    activation: Activation = "relu"
+    hidden: tuple[Units, ...] = (256, 128, 64)
+    code: Units = 5
     loss: str = "binary_crossentropy"
-    filters: tuple[Units, ...] = (32, 64)
+    kernels: tuple[Units, ...] = (4,)
     shape: tuple[Units, Units, Units] | None = None
-    beta: Amount = 1.0
+    beta: Amount = 3.0
 
 
 @register(
