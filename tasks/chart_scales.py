@@ -12,6 +12,9 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
+LEAST_SPAN = 1e-300  # below, the steps between ticks are no numbers any more
+
+
 @dataclass(frozen=True)
 class Linear:
     """Maps `low`..`high` to 0..1; values outside are clamped."""
@@ -27,7 +30,7 @@ class Linear:
     def ticks(self, most: int = 5) -> list[float]:
         """Return at most about `most` round values within the scale."""
         span = self.high - self.low
-        if span <= 0 or not math.isfinite(span):
+        if span <= LEAST_SPAN or not math.isfinite(span):
             return [self.low]
         rough = span / most
         power = 10.0 ** math.floor(math.log10(rough))

@@ -6,7 +6,7 @@ import math
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.results import RowCounts, ScoreDistribution, TrainingSummary
@@ -157,6 +157,7 @@ def test_thinning_keeps_the_ends(items, most):
 numbers = st.floats(-1e9, 1e9) | st.sampled_from([0.0, math.nan, math.inf, 1e-300])
 
 
+@example(values=[0.0, 5e-324], counts=[1], threshold=None)
 @settings(max_examples=150, deadline=None)
 @given(st.lists(numbers, max_size=9), st.lists(st.integers(0, 10**7), max_size=9), numbers | st.none())
 def test_any_numbers_give_well_formed_charts(values, counts, threshold):
