@@ -22,7 +22,10 @@ Numbers = np.ndarray[Any, Any]
 
 def measure() -> Iterator[Measure]:
     """Share of 1,000 made-up digits that a classifier is sure of, and share of the rarest digit, for three seeds."""
+    from models.tensorflow_import import import_tensorflow
+
     pictures, labels = digits(shared_data() / "mnist")
+    import_tensorflow()
     classify, accuracy = classifier(pictures, labels)
     yield Measure("classifier_accuracy", [accuracy], "", (">=", 0.97))
     made_up = [classify(generated(pictures, seed)) for seed in SEEDS]
