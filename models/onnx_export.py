@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def export(model: Any, rows: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
     import onnx
 
     expected = np.asarray(model(rows, training=False))
-    with tempfile.TemporaryDirectory(prefix="sereno-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sereno-") as folder, _gradients_forgotten():
         path = Path(folder) / "model.onnx"
         with warnings.catch_warnings():
             # Keras looks whether numpy still has `np.object`, and numpy warns about the look.
@@ -65,6 +67,20 @@ def agrees(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> bool:
     """
     allowed = ABSOLUTE + RELATIVE * np.abs(expected).max(axis=1, keepdims=True)
     return bool((np.abs(found - expected) <= allowed).all())
+
+
+@contextmanager
+def _gradients_forgotten() -> Iterator[None]:
+    """Forget the gradients that tracing registers: an export needs none, and each keeps its graph for good."""
+    from tensorflow.python.framework import ops  # the public `tf.RegisterGradient` only adds
+
+    registered = ops.gradient_registry._registry  # noqa: SLF001  (nothing public takes one out)
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in set(registered) - before:
+            del registered[name]
 
 
 def _forget_counters(graph: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from harness import Measure
 from peers import QUIET
@@ -18,18 +18,24 @@ BYTES = 1e6
 
 
 def measure() -> Iterator[Measure]:
-    """Resident megabytes behind the last training over those behind the first few, of each shape three."""
+    """Resident megabytes more than behind the first few, of the trainer alone and of all that a fit does."""
     os.environ.update(QUIET)
+    yield Measure("growth_mb", growth(train_one), "MB", ("<", 100.0), of="max")
+    yield Measure("fit_growth_mb", growth(fit_one), "MB", ("<", 100.0), of="max")
+
+
+def growth(train: Callable[[int], None]) -> list[float]:
+    """Megabytes more than behind the first trainings, now and then until the last."""
     for at in range(WARM_UP):
-        train_one(at)
+        train(at)
     before = resident_mb()
     grown = []
     for at in range(WARM_UP, WARM_UP + TRAININGS):
-        train_one(at)
+        train(at)
         if (at + 1) % WARM_UP == 0 or at == WARM_UP + TRAININGS - 1:
             grown.append(resident_mb() - before)
-    print(f"{before:.0f} MB behind {WARM_UP} trainings, {TRAININGS} more", file=sys.stderr)
-    yield Measure("growth_mb", grown, "MB", ("<", 100.0), of="max")
+    print(f"  {before:.0f} MB behind {WARM_UP} trainings", file=sys.stderr)
+    return grown
 
 
 def train_one(at: int) -> None:
@@ -43,6 +49,14 @@ def train_one(at: int) -> None:
     config = family(name).with_options({"hidden": (32,), "code": 4})
     budget = Budget(3, 3, 64, 1e-3, trim=0.01, seconds=600.0)
     train(WORKSHOP.workpiece(name, width, config), rows[500:], rows[:500], budget, seed=at)
+
+
+def fit_one(at: int) -> None:
+    """An autoencoder as a user fits it: the training, the export and what scores."""
+    from models.autoencoder import Autoencoder
+
+    rows = simulated_rows(1_000 + 7 * at, WIDTHS[at % len(WIDTHS)], seed=at)
+    Autoencoder(FAMILIES[at % len(FAMILIES)], hidden=(32,), code=4, epochs=2, seed=at).fit(rows)
 
 
 def resident_mb() -> float:
