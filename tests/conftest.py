@@ -42,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 HOME = pytest.StashKey[Path]()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_environment() -> Iterator[None]:
+    """Undo what a module's tests set in the environment: a command that runs in this process prepares it for children."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def project_home(request: pytest.FixtureRequest) -> Path:
     """Return an empty folder of this session for project folders that several tests share; gone at the end."""

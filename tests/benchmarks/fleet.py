@@ -26,6 +26,8 @@ ALONE = (0, 17, 250, 611, 999)
 def measure() -> Iterator[Measure]:
     """Seconds of a Keras model an entity over ours, building and compiling included; largest difference to alone."""
     os.environ.update(QUIET)
+    import keras  # noqa: F401  (its import is no part of either's seconds)
+
     from models.model_axis import Job, train_many
     from models.trainer import Budget
 

@@ -18,7 +18,7 @@ ENVIRONMENT = HERE.parents[1] / ".venv-peers"
 PACKAGES = ("torch==2.13.0", "pyod==3.6.7", "tqdm")
 LIMIT_S = 1_800
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-THREADS = ((0, 0), (1, 0), (1, 1), (2, 1))
+THREADS = ((0, 0), (1, 0), (1, 1))
 
 
 def python_of_peers() -> Path:

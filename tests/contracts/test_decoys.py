@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,9 @@ def assert_done_without_decoys(folder: Path, done: subprocess.CompletedProcess[s
 
 
 def test_a_decoy_leaves_a_trace(decoyed):
-    done = subprocess.run([sys.executable, "-c", "import models"], cwd=decoyed, capture_output=True, check=False)
+    unsafe = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    command = [sys.executable, "-c", "import models"]
+    done = subprocess.run(command, cwd=decoyed, env=unsafe, capture_output=True, check=False)
     assert done.returncode != 0
     assert (decoyed / "models.imported").exists()
 
