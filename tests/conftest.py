@@ -44,7 +44,7 @@ HOME = pytest.StashKey[Path]()
 
 @pytest.fixture(scope="module", autouse=True)
 def own_environment() -> Iterator[None]:
-    """Undo what a module's tests set in the environment: a command that runs in this process prepares it for children."""
+    """Undo what one module sets in the environment: a command run in this process prepares it for children."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
