@@ -14,7 +14,7 @@ from pyod.models.auto_encoder import AutoEncoder
 
 
 class TimedAutoEncoder(AutoEncoder):
-    """Says how long its training takes, without the scores that `fit` computes behind it."""
+    """Says how long its training takes; `fit` also scores the fit rows behind it."""
 
     def train(self, train_loader: torch.utils.data.DataLoader) -> None:
         begun = time.perf_counter()
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     detector.fit(fit)
     whole = time.perf_counter() - begun
     held_out = float(np.mean(np.square(detector.decision_function(stop)))) / race.width
-    print(json.dumps(asdict(Result(whole, detector.train_s, held_out))))
+    print(json.dumps(asdict(Result(detector.train_s, detector.train_s, whole - detector.train_s, held_out))))
     return 0
 
 
