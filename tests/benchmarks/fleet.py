@@ -17,7 +17,7 @@ from simulated_rows import simulated_rows
 ENTITIES, ROWS, WIDTH, EPOCHS = 1_000, 2_000, 16, 20
 FIT = 1_800
 BATCH = 32
-RATE = 5e-3
+RATE = 1e-2
 OPTIONS = {"hidden": (), "code": 4, "activation": "relu"}
 KERAS_ENTITIES = 20
 ALONE = (0, 17, 250, 611, 999)
