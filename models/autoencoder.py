@@ -28,8 +28,8 @@ from models.calibration import threshold_for
 from models.families import Family, family, with_prior
 from models.networks import Layered, Network
 from models.numbers_in import read_numbers
-from models.plain_encoder import Scaling, fit_plain
-from models.plain_rows import check_rows, parts_of, rows_for_scale
+from models.plain_encoder import Scaling
+from models.plain_rows import check_rows, prepare_rows
 from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
@@ -141,10 +141,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             numbers, names = read_numbers(X)
             check_rows(numbers, names)
             columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
-            raw = parts_of(numbers, self.seed)
-            seen = rows_for_scale(raw, self.scaling)
-            transform = Transform(tuple(fit_plain(columns, seen, self.scaling, as_they_are=classes)))
-            parts = [transform.apply(pd.DataFrame(part, columns=list(columns))) for part in raw]
+            transform, *parts = prepare_rows(numbers, columns, self.scaling, self.seed, as_they_are=classes)
         contents, trained = _trained(chosen, config, budget, self, transform, parts, start_from)
         return self.become(contents, trained, names)
 

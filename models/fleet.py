@@ -26,8 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from models.autoencoder import Autoencoder, Matrix, bundle_contents
 from models.calibration import ScoreMap, fit_score_map, p_values, scores_of, threshold_for
 from models.numbers_in import read_numbers
-from models.plain_encoder import fit_plain
-from models.plain_rows import check_rows, parts_of, rows_for_scale
+from models.plain_rows import check_rows, prepare_rows
 from models.row_source import Rows
 from models.scoring import Reconstructor
 from models.trainer import Trained
@@ -169,12 +168,9 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             except UnreadableInput as refused:
                 self.reasons_[entity] = refused.message
                 continue
-            raw = parts_of(numbers[at], seed)
             scaling = self.estimator.scaling
-            seen = rows_for_scale(raw, scaling)
-            transform = Transform(tuple(fit_plain(self.columns_, seen, scaling, as_they_are=classes)))
-            frames = (pd.DataFrame(part, columns=list(self.columns_)) for part in raw)
-            encoded[entity] = transform, [transform.apply(frame) for frame in frames]
+            transform, *parts = prepare_rows(numbers[at], self.columns_, scaling, seed, as_they_are=classes)
+            encoded[entity] = transform, parts
         jobs = [Job(parts[0], parts[1], seed) for _, parts in encoded.values()]
         results = train_many(piece, jobs, budget) if jobs else []
         self._template = _template(piece)

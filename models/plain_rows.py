@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from models.plain_encoder import Scaling
+from models.plain_encoder import Scaling, fit_plain
+from models.row_source import Rows
+from models.transform import Transform
 from schemas.errors import UnreadableInput, listed
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -46,7 +49,30 @@ def check_rows(numbers: Matrix, names: tuple[str, ...] | None) -> None:
         )
 
 
-def parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
+def prepare_rows(
+    numbers: Matrix, columns: tuple[str, ...], scaling: Scaling, seed: int, *, as_they_are: int
+) -> tuple[Transform, Rows, Rows, Rows]:
+    """Split rows into parts, and scale them.
+
+    Args:
+        numbers: What `check_rows` let pass, [rows, width].
+        columns: Their names.
+        scaling: See `fit_plain`.
+        seed: Decides which part a row is in.
+        as_they_are: How many columns at the end are not scaled.
+
+    Returns:
+        The transform; fit, early-stop and calibration rows, float32 [rows, width] each.
+    """
+    parts = _parts_of(numbers, seed)
+    # For the ends of a range all rows count: a loss that needs values within 0 and 1 would refuse held-out ones beyond.
+    seen = np.concatenate(parts) if scaling == "minmax" else parts[0]
+    transform = Transform(tuple(fit_plain(columns, seen, scaling, as_they_are=as_they_are)))
+    fit, stop, calibrate = (transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts)
+    return transform, fit, stop, calibrate
+
+
+def _parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
     """Fit, early stop and calibration rows."""
     order = np.random.default_rng(seed).permutation(len(numbers))
     first, second = int(FIT * len(numbers)), int(STOP * len(numbers))
@@ -58,14 +84,3 @@ def parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
             [parts[0], numbers[[np.flatnonzero(~np.isnan(numbers[:, at]))[0] for at in np.flatnonzero(bare)]]]
         )
     return parts
-
-
-def rows_for_scale(parts: list[Matrix], scaling: Scaling) -> Matrix:
-    """The rows that say how columns are scaled: those that are learned from; for the ends of a range, all.
-
-    Args:
-        parts: What `parts_of` gave.
-        scaling: See `models.plain_encoder.fit_plain`.
-    """
-    # A held-out row beyond 0 and 1 would be refused by the losses that need values within them.
-    return np.concatenate(parts) if scaling == "minmax" else parts[0]
