@@ -26,6 +26,7 @@ from tasks.night import (
     Night,
     NightOptions,
     NightRequest,
+    check_family,
     look_at,
     training_fingerprint,
     window_of,
@@ -145,11 +146,13 @@ def train_only(
     """Train on the validated nights of a range, and settle the promotion.
 
     Raises:
+        ConfigError: The detector's family, loss or one of its options does not exist.
         UsageError: No night of the range was validated.
         TrainingFailed: The training ended without a detector.
         LockedNight: Another run holds the range's last night.
     """
     services, dataset = session.services, _dataset(session, name)
+    check_family(dataset)
     put_right(services)
     window = training_window(services, dataset, first, last)
     request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))

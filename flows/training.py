@@ -33,6 +33,7 @@ def training(
         project: The project folder, where no session is open.
 
     Raises:
+        ConfigError: The detector's family, loss or one of its options does not exist.
         UsageError: No night of the window was validated.
         TrainingFailed: The training ended without a detector.
     """

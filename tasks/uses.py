@@ -220,7 +220,8 @@ def _check_prior(dataset: Dataset, detector: _Detector) -> None:
             f"{dataset.name}: version {detector.version} is of the family {family}, which has no prior: codes drawn at "
             "random would not become rows like those of the data",
             hint=f"families with a prior: {listed(with_prior())}; write one as `family` under `detector` in "
-            f"datasets/{dataset.name}.yaml, then: sereno train {dataset.name}",
+            f"datasets/{dataset.name}.yaml, then: sereno train {dataset.name}; where what it trains is not made the "
+            "champion, name it with --version",
         )
 
 

@@ -12,7 +12,7 @@ import yaml
 from flows.at_work import do_night, train_only
 from flows.session import Session
 from infra.runtime.project import Project
-from schemas.errors import BlockedNight, LakeError, LockedNight, TrainingFailed, UsageError
+from schemas.errors import BlockedNight, ConfigError, LakeError, LockedNight, TrainingFailed, UsageError
 from schemas.settings import Settings
 from tasks.night import NightOptions
 from tasks.preprocess import Prepared
@@ -188,6 +188,15 @@ def test_a_training_that_fails_outside_of_a_night_leaves_a_run_that_says_so(sess
     assert (newest.kind, newest.status) == ("train", "failed")
     assert newest.result["reason"] == "no ***"
     assert left_behind(session) == ([], [])
+
+
+def test_a_training_by_a_family_that_does_not_exist_is_refused_before_it_leaves_a_run(session):
+    path = session.services.project.dataset_file("flows")
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**written, "detector": {"family": "denoisin"}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="did you mean `denoising`"):
+        train_only(session, "flows", None, None, None, [first])
+    assert session.services.state.recent("flows") == []
 
 
 def kept(session):
