@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import statistics
 import sys
@@ -26,11 +27,12 @@ ALONE = (0, 17, 250, 611, 999)
 def measure() -> Iterator[Measure]:
     """Seconds of a Keras model an entity over ours, building and compiling included; largest difference to alone."""
     os.environ.update(QUIET)
-    import keras  # noqa: F401  (its import is no part of either's seconds)
-
     from models.model_axis import Job, train_many
+    from models.tensorflow_import import import_tensorflow
     from models.trainer import Budget
 
+    import_tensorflow()
+    importlib.import_module("keras")  # no part of either's seconds
     entities = [simulated_rows(ROWS, WIDTH, world=at) for at in range(ENTITIES)]
     jobs = [Job(rows[:FIT], rows[FIT:], seed=at) for at, rows in enumerate(entities)]
     budget = Budget(EPOCHS, EPOCHS, BATCH, RATE, trim=0.0, seconds=3600.0)

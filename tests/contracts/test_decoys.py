@@ -83,7 +83,7 @@ def test_init_and_plan_work_beside_decoys(decoyed):
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow  # half a minute: a whole night
 def test_a_whole_night_runs_beside_decoys(decoyed):
     made = sereno(decoyed, "init", ".", "--from", "in/*.csv", "--name", "flows", "--key", "id", "--time", "at")
     assert_done_without_decoys(decoyed, made)

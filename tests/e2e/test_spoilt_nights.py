@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+# Slow: more than two minutes, for nineteen nights before the first spoilt one.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 NIGHT = "2026-09-20"

@@ -206,7 +206,7 @@ def test_a_night_that_is_forced_gives_the_same_rows_and_the_same_champion(watche
     assert [row["version"] for row in sereno("--project", root, "models", "list", "flows", "--json").json] == ["1"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # more than a minute: many commands, some of which train
 def test_versions_are_trained_compared_scored_with_promoted_and_rolled_back(watched, sereno, tmp_path: Path):
     root = watched["root"]
     asked = ("train", "flows", "--from", FIRST, "--to", "2026-03-03", "--seed", "5", "--json")
@@ -287,7 +287,7 @@ def started(simulated: Path, tmp_path: Path) -> Callable[[], tuple[subprocess.Po
     return start
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three quarters of a minute: nights that are stopped and run again
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "sigterm"])
 def test_a_run_that_is_stopped_leaves_no_process_and_no_scratch_behind(number: int, started, sereno):
     process, root = started()

@@ -73,7 +73,7 @@ def done(root, how):
     return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # half a minute: three processes, each with a server
 def test_flow_runs_of_killed_processes_are_crashed_at_the_next_start_and_those_of_others_left_alone(root):
     assert done(root, "foreign")[0] == -9
     code, (first,), _ = done(root, "killed")
