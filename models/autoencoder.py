@@ -23,10 +23,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
+from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
 from models.calibration import threshold_for
 from models.families import Family, family, with_prior
-from models.networks import Layered, Network
+from models.networks import Layered, Network, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling
 from models.plain_rows import check_rows, prepare_rows
@@ -58,10 +58,10 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         batch_norm: Whether hidden layers are normalised over the batch.
         options: The family's own options.
         scaling: standard: each column to mean 0 and deviation 1; minmax: from 0 to 1; none.
-        epochs: Most epochs.
+        epochs: Most epochs; the family's where none are given.
         patience: Epochs without a better held-out loss before training stops.
         batch_size: Rows in one gradient step.
-        learning_rate: First step size of Adam.
+        learning_rate: First step size of Adam; the family's where none is given.
         trim: Share of rows, those that fit worst, whose pull is bounded: the contamination that one expects.
         seconds: Training stops with the best epoch so far when they are over; no bound where none are given.
         rows: Training stops when as many rows passed through it, each epoch counted.
@@ -87,10 +87,10 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         batch_norm: bool | None = None,
         options: Mapping[str, Any] | None = None,
         scaling: Scaling = "standard",
-        epochs: int = 80,
+        epochs: int | None = None,
         patience: int = 12,
         batch_size: int = 512,
-        learning_rate: float = 2e-3,
+        learning_rate: float | None = None,
         trim: float = 0.005,
         seconds: float | None = None,
         rows: int | None = None,
@@ -133,15 +133,17 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         """
         del y
         chosen, config, budget = self.settings()
-        classes = int(getattr(config, "classes", 0))
+        classes, bounded = int(getattr(config, "classes", 0)), wants_bounds(config)
         if isinstance(X, ParquetRows):
             names: tuple[str, ...] | None = X.columns
-            transform, *parts = prepare(X, self.scaling, self.seed, as_they_are=classes)
+            transform, *parts = prepare(X, self.scaling, self.seed, as_they_are=classes, bounded=bounded)
         else:
             numbers, names = read_numbers(X)
             check_rows(numbers, names)
             columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
-            transform, *parts = prepare_rows(numbers, columns, self.scaling, self.seed, as_they_are=classes)
+            transform, *parts = prepare_rows(
+                numbers, columns, self.scaling, self.seed, as_they_are=classes, bounded=bounded
+            )
         contents, trained = _trained(chosen, config, budget, self, transform, parts, start_from)
         return self.become(contents, trained, names)
 
@@ -259,16 +261,18 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         if self.scaling not in ("standard", "minmax", "none"):
             raise ConfigError(f"scaling is {self.scaling!r}", hint="known: standard, minmax, none")
         for name in ("epochs", "patience", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
+            value = getattr(self, name)
+            if not (value is None and name in ("epochs", "learning_rate")) and not value > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be above 0")
         for name in ("trim", "alert_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be at least 0 and below 1")
         budget = Budget(
-            epochs=self.epochs,
+            epochs=self.epochs or chosen.pace.epochs,
             patience=self.patience,
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
+            learning_rate=self.learning_rate or chosen.pace.learning_rate,
+            least_steps=chosen.pace.least_steps,
             trim=self.trim,
             seconds=np.inf if self.seconds is None else self.seconds,
             rows=self.rows,
@@ -334,11 +338,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         return self._fitted.transform.apply(self._frame(X))
 
     def _decoded(self, rows: Rows) -> Matrix:
-        encoders: Any = self._fitted.transform.encoders
-        scales = np.array([each.scale for each in encoders])
-        centers = np.array([each.center for each in encoders])
-        decoded: Matrix = rows.astype(np.float64) * scales + centers
-        return decoded
+        return self._fitted.transform.decode(rows).to_numpy(dtype=np.float64)
 
 
 def _trained(
@@ -354,14 +354,15 @@ def _trained(
     from models.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    from models.finish import finish
+    from models.finish import Known, finish
     from models.workshop import WORKSHOP
 
     fit, stop, calibrate = parts
     piece = WORKSHOP.workpiece(chosen.name, transform.width, config)
     start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
     trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)
-    made = finish(piece.network, transform, stop, calibrate)
+    known = Known(fit, stop, calibrate, lends_all=isinstance(fit, np.ndarray))
+    made = finish(piece.network, transform, known, asked.seed)
     return bundle_contents(asked, piece.network, transform, trained, made), trained
 
 
@@ -370,12 +371,11 @@ def bundle_contents(
 ) -> BundleContents:
     """What a bundle holds of a trained autoencoder; no clock time in it, so that the same fit gives the same bundle."""
     detector = {
-        "protocol": PROTOCOL,
         "family": asked.family,
         "settings": {**asked.get_params(deep=False), "options": None if asked.options is None else dict(asked.options)},
         "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
         "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
-        "score_map": {"factors": list(made.score_map.factors), "starts": list(made.score_map.starts)},
+        **judge_facts(made.judge),
         "threshold": threshold_for(made.calibration, asked.alert_share),
         "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
     }
@@ -387,4 +387,5 @@ def bundle_contents(
         calibration=made.calibration,
         encoder=made.encoder,
         decoder=made.decoder,
+        neighbours=made.judge.neighbours,
     )

@@ -1,6 +1,6 @@
 """A detector as data: JSON, ONNX, Keras weights and calibration scores under a manifest of SHA-256.
 
-    manifest.json      {"protocol": 2, "files": {name: sha256}}; its own hash names the bundle
+    manifest.json      {"protocol": 3, "files": {name: sha256}}; its own hash names the bundle
     detector.json      settings, features, score map, threshold, calibration facts, nights, seed, training summary
     transform.json     one encoder a feature
     model.onnx         the graph that scores
@@ -8,6 +8,9 @@
     decoder.onnx       from codes to rows
     weights.keras      the Keras model, for those who train on
     calibration.npy    sorted float64 scores of held-out rows
+    reference.npy      float32 rows that others are compared with, encoded; with the next two in protocol 3
+    spread.npy         float64, what distance is usual around each
+    ranks.npy          float64, a row a number that enters by rank: its place, center, scale and knots
 
 Everything is checked before anything is read, and what is read are the very bytes that were checked.
 """
@@ -29,15 +32,19 @@ import numpy as np
 
 from models.calibration import ScoreMap
 from models.durable import sync, write_synced
+from models.judge import Judge
+from models.neighbours import Neighbours
+from models.ranks import Ranks
 from models.transform import Transform
 from schemas.errors import BundleError, listed
 from schemas.failpoints import durable
 
-PROTOCOL = 2
+PROTOCOL = 3
 MANIFEST = "manifest.json"
 HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
-LISTED = {1: FILES, 2: (*FILES, *HALVES)}
+NEAR = ("ranks.npy", "reference.npy", "spread.npy")
+LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR)}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
 
@@ -54,6 +61,7 @@ class BundleContents:
         calibration: Sorted calibration scores, float64 [rows].
         encoder: The bytes of the graph from rows to codes; None in bundles of protocol 1.
         decoder: The bytes of the graph from codes to rows; None in bundles of protocol 1.
+        neighbours: What near rows say; None where residuals alone count, in protocols 1 and 2.
     """
 
     detector: dict[str, Any]
@@ -63,11 +71,19 @@ class BundleContents:
     calibration: np.ndarray[Any, np.dtype[np.float64]]
     encoder: bytes | None = None
     decoder: bytes | None = None
+    neighbours: Neighbours | None = None
 
     @property
     def protocol(self) -> int:
-        """The protocol that holds all of it."""
-        return 1 if self.encoder is None or self.decoder is None else PROTOCOL
+        """The first protocol that holds all of it."""
+        if self.encoder is None or self.decoder is None:
+            return 1
+        return 2 if self.neighbours is None else 3
+
+    @property
+    def judge(self) -> Judge:
+        """Rows and reconstructions to parts of a score."""
+        return Judge(self.score_map, self.neighbours)
 
     @property
     def score_map(self) -> ScoreMap:
@@ -92,6 +108,14 @@ class Bundle(BundleContents):
 
     folder: Path
     hash: str
+
+
+def judge_facts(judge: Judge) -> dict[str, Any]:
+    """What `detector.json` says of a judge."""
+    facts: dict[str, Any] = {"score_map": {"factors": list(judge.factors), "starts": list(judge.starts)}}
+    if judge.neighbours is not None:
+        facts["neighbours"] = {"count": judge.neighbours.count, "rows": len(judge.neighbours.reference)}
+    return facts
 
 
 def canonical_json(values: Any) -> bytes:
@@ -135,7 +159,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
 
 
 def _holds_only_a_bundle(folder: Path) -> bool:
-    known = {*FILES, *HALVES, MANIFEST}
+    known = {*FILES, *HALVES, *NEAR, MANIFEST}
     return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
 
 
@@ -146,17 +170,30 @@ def _drafts(folder: Path) -> list[Path]:
 
 
 def _files(contents: BundleContents) -> dict[str, bytes]:
-    calibration = io.BytesIO()
-    np.save(calibration, np.asarray(contents.calibration, dtype=np.float64), allow_pickle=False)
+    arrays: dict[str, np.ndarray[Any, Any]] = {"calibration.npy": np.asarray(contents.calibration, dtype=np.float64)}
+    if contents.neighbours is not None:
+        near = contents.neighbours
+        arrays |= {"reference.npy": near.reference, "spread.npy": near.spread, "ranks.npy": _ranks_saved(near.ranks)}
     halves = {"encoder.onnx": contents.encoder, "decoder.onnx": contents.decoder}
     return {
-        "calibration.npy": calibration.getvalue(),
+        **{name: _saved(array) for name, array in arrays.items()},
         "detector.json": canonical_json(contents.detector),
         "model.onnx": contents.onnx,
         "transform.json": canonical_json(contents.transform.to_json()),
         "weights.keras": contents.keras,
         **{name: data for name, data in halves.items() if data is not None and contents.protocol > 1},
     }
+
+
+def _saved(array: np.ndarray[Any, Any]) -> bytes:
+    saved = io.BytesIO()
+    np.save(saved, array, allow_pickle=False)
+    return saved.getvalue()
+
+
+def _loaded(data: bytes) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def bundle_hash(folder: Path) -> str:
@@ -240,13 +277,13 @@ def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
     try:
         detector = json.loads(files["detector.json"])
         transform = Transform.from_json(json.loads(files["transform.json"]))
-        calibration = np.load(io.BytesIO(files["calibration.npy"]), allow_pickle=False)
         bundle = Bundle(
             detector=detector,
             transform=transform,
             onnx=files["model.onnx"],
             keras=files["weights.keras"],
-            calibration=calibration,
+            calibration=_loaded(files["calibration.npy"]),
+            neighbours=_neighbours(detector, files),
             encoder=files.get("encoder.onnx"),
             decoder=files.get("decoder.onnx"),
             folder=folder,
@@ -260,6 +297,31 @@ def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
     return bundle
 
 
+def _neighbours(detector: dict[str, Any], files: dict[str, bytes]) -> Neighbours | None:
+    if not set(NEAR) <= set(files):
+        return None
+    ranks, reference, spread = (_loaded(files[name]) for name in NEAR)
+    return Neighbours(reference, spread, int(detector["neighbours"]["count"]), _ranks_loaded(ranks))
+
+
+def _are_ranks(ranks: Ranks, width: int) -> bool:
+    numbers = (ranks.knots, ranks.center, ranks.scale)
+    are_finite = all(np.isfinite(each).all() for each in numbers) and (ranks.scale > 0).all()
+    return bool(are_finite and (np.diff(ranks.knots) >= 0).all() and 0 <= ranks.at.min() <= ranks.at.max() < width)
+
+
+def _ranks_saved(ranks: Ranks | None) -> np.ndarray[Any, Any]:
+    if ranks is None:
+        return np.zeros((0, 0))
+    return np.column_stack([ranks.at.astype(np.float64), ranks.center, ranks.scale, ranks.knots])
+
+
+def _ranks_loaded(saved: np.ndarray[Any, Any]) -> Ranks | None:
+    if saved.shape[1] == 0:
+        return None
+    return Ranks(saved[:, 0].astype(np.int64), saved[:, 3:], saved[:, 1], saved[:, 2])
+
+
 def _check_shapes(bundle: Bundle) -> None:
     scores, score_map, width = bundle.calibration, bundle.score_map, bundle.transform.width
     if scores.ndim != 1 or scores.dtype != np.float64 or len(scores) == 0 or not np.isfinite(scores).all():
@@ -269,7 +331,23 @@ def _check_shapes(bundle: Bundle) -> None:
     starts = [group.start for group in bundle.transform.groups.values()]
     if len(score_map.factors) != width or list(score_map.starts) != starts or not np.isfinite(bundle.threshold):
         raise ValueError("detector.json does not fit transform.json")
+    if bundle.neighbours is not None:
+        _check_neighbours(bundle.neighbours, width)
 
 
-_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse}
+def _check_neighbours(neighbours: Neighbours, width: int) -> None:
+    reference, spread = neighbours.reference, neighbours.spread
+    ranks = neighbours.ranks
+    lifted = width if ranks is None else width + len(ranks.at)
+    if reference.dtype != np.float32 or reference.shape != (len(spread), lifted) or not np.isfinite(reference).all():
+        raise ValueError("reference.npy must hold finite float32 rows as wide as transform.json and ranks.npy say")
+    if ranks is not None and len(ranks.at) and not _are_ranks(ranks, width):
+        raise ValueError("ranks.npy must hold places within a row, and finite, ascending knots")
+    if spread.dtype != np.float64 or spread.ndim != 1 or not (np.isfinite(spread) & (spread >= 0)).all():
+        raise ValueError("spread.npy must hold finite float64 distances")
+    if not 0 < neighbours.count < len(reference):
+        raise ValueError("detector.json names more neighbours than reference.npy has")
+
+
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse}
 """Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.calibration import Matrix, ScoreMap
+from models.judge import Judge
 
 MENDS = 3
 WORST_FITTING, FARTHEST_OUT = 3, 2
@@ -52,13 +53,13 @@ class Explainer:
 
     Args:
         reconstruct: Encoded rows to reconstructed rows, both float32 [rows, width].
-        score_map: Residuals to parts of a score.
+        judge: Rows and reconstructions to parts of a score.
         groups: Each column's place in an encoded row, in order.
         neutral: What says nothing of a column, number by number, float32 [width].
     """
 
     reconstruct: Callable[[Rows], Rows]
-    score_map: ScoreMap
+    judge: ScoreMap | Judge
     groups: Sequence[slice]
     neutral: Rows
 
@@ -75,7 +76,7 @@ class Explainer:
         return Explanation(shares, expected)
 
     def _explain(self, rows: Rows, reconstructed: Rows) -> tuple[Matrix, Rows]:
-        state = _State(rows, reconstructed, self.score_map.parts(rows, reconstructed))
+        state = _State(rows, reconstructed, self.judge.parts(rows, reconstructed))
         at = np.arange(len(rows))
         drops, mended = np.zeros_like(state.parts), np.zeros(state.parts.shape, dtype=bool)
         for _ in range(min(MENDS, len(self.groups))):
@@ -90,7 +91,7 @@ class Explainer:
 
     def _suspects(self, state: _State, mended: Flags) -> np.ndarray[Any, np.dtype[np.intp]]:
         """The columns that fit worst and those farthest out, of those not mended yet, [rows, suspects]."""
-        distance = np.maximum.reduceat(np.abs(state.rows - self.neutral), np.array(self.score_map.starts), axis=1)
+        distance = np.maximum.reduceat(np.abs(state.rows - self.neutral), np.array(self.judge.starts), axis=1)
         ranked = [
             # Stable, so that equal columns keep their order.
             np.argsort(np.where(mended, np.inf, -size), axis=1, kind="stable")[:, :count]
@@ -109,12 +110,12 @@ class Explainer:
 
     def _reconstructed(self, rows: Rows) -> _State:
         reconstructed = self.reconstruct(rows)
-        return _State(rows, reconstructed, self.score_map.parts(rows, reconstructed))
+        return _State(rows, reconstructed, self.judge.parts(rows, reconstructed))
 
     @cached_property
     def _masks(self) -> Flags:
         """Which numbers are a column's, [columns, width]."""
-        masks = np.zeros((len(self.groups), len(self.score_map.factors)), dtype=bool)
+        masks = np.zeros((len(self.groups), len(self.judge.factors)), dtype=bool)
         for at, group in enumerate(self.groups):
             masks[at, group] = True
         return masks

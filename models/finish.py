@@ -1,4 +1,4 @@
-"""From a trained network to what scores: graphs, score map, calibration scores. Runs where Keras is."""
+"""From a trained network to what scores: graphs, judge, calibration scores. Runs where Keras is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 
 from models import keras_archive, onnx_export
-from models.calibration import Matrix, ScoreMap, fit_score_map, scores_of
+from models.calibration import Matrix, fit_score_map, scores_of
+from models.judge import Judge
+from models.neighbours import fit_neighbours
 from models.networks import Network
+from models.ranks import fit_ranks
 from models.scoring import Reconstructor
 from models.transform import Transform
 
 COMPARED_ROWS = 2_000
+MOST_JUDGED = 20_000
+ROOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Finished:
         encoder: The encoder's.
         decoder: The decoder's.
         keras: The canonical `.keras` archive's bytes.
-        score_map: What residual is normal.
+        judge: What residual, and what distance, is normal.
         calibration: Sorted scores of rows that no step of the training saw, float64 [rows].
         reconstruct: The whole graph, opened.
     """
@@ -34,30 +39,77 @@ class Finished:
     encoder: bytes
     decoder: bytes
     keras: bytes
-    score_map: ScoreMap
+    judge: Judge
     calibration: Matrix
     reconstruct: Reconstructor
 
     def scores(self, rows: Any) -> Matrix:
         """Scores [rows] of encoded rows [rows, width]."""
-        return scores_of(self.score_map.parts(rows, self.reconstruct(rows)))
+        return scores_of(self.judge.parts(rows, self.reconstruct(rows)))
 
 
-def finish(network: Network, transform: Transform, stop: Any, calibrate: Any) -> Finished:
+@dataclass(frozen=True)
+class Known:
+    """The encoded rows behind a detector, float32 [rows, width] each.
+
+    Args:
+        fit: Rows that it learned from; those of a reference come from these and from `stop`.
+        stop: Held-out rows that say what residual is normal.
+        calibrate: Further rows, for the calibration scores.
+        lends_all: Whether the reference may have calibration rows too, each judged without itself: then few rows are
+            used to the full, but no later comparison may take them for unseen.
+    """
+
+    fit: Any
+    stop: Any
+    calibrate: Any
+    lends_all: bool = False
+
+
+def finish(network: Network, transform: Transform, known: Known, seed: int) -> Finished:
     """Export a network, and learn on held-out rows what is normal for the graph that will score.
 
     Args:
         network: With the weights that count.
         transform: What encoded the rows.
-        stop: The early-stop rows, encoded, float32 [rows, width]; they give the score map.
-        calibrate: Further rows, encoded, float32 [rows, width]; they give the calibration scores.
+        known: The rows.
+        seed: Decides which rows are the reference.
 
     Raises:
         TrainingFailed: When an exported graph is not the model.
     """
-    onnx, encoder, decoder = onnx_export.export_network(network, stop[:COMPARED_ROWS])
+    onnx, encoder, decoder = onnx_export.export_network(network, known.stop[:COMPARED_ROWS])
     reconstruct = Reconstructor(onnx)
+    judge, calibration = judged(reconstruct, network, transform, known, seed)
+    return Finished(onnx, encoder, decoder, keras_archive.archive(network.model), judge, calibration, reconstruct)
+
+
+def judged(
+    reconstruct: Reconstructor, network: Network, transform: Transform, known: Known, seed: int
+) -> tuple[Judge, Matrix]:
+    """What is normal for a graph, and the sorted scores of its calibration rows.
+
+    Args:
+        reconstruct: The graph.
+        network: What the graph was made from, with its weights in it.
+        transform: What encoded the rows.
+        known: The rows.
+        seed: Decides which rows are the reference.
+    """
     starts = [group.start for group in transform.groups.values()]
-    score_map = fit_score_map(stop, reconstruct(stop), transform.weights, starts)
-    calibration = np.sort(scores_of(score_map.parts(calibrate, reconstruct(calibrate))))
-    return Finished(onnx, encoder, decoder, keras_archive.archive(network.model), score_map, calibration, reconstruct)
+    seen = np.concatenate([known.fit, known.stop]) if isinstance(known.fit, np.ndarray) else known.stop
+    if network.members is None:
+        score_map = fit_score_map(known.stop, reconstruct(known.stop), transform.weights, starts)
+    else:
+        # Each row by the member that it did not teach: so all rows tell what residual is normal, not the few held out.
+        some = seen[:MOST_JUDGED]
+        score_map = fit_score_map(some, network.members.by_untaught(some), transform.weights, starts, ROOT)
+    judge, of, nearness = Judge(score_map), None, network.nearness
+    if nearness is not None:
+        rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
+        ranks = fit_ranks(rows) if nearness.ranks else None
+        neighbours, places = fit_neighbours(rows, nearness.count, nearness.most, seed, nearness.kind, ranks)
+        judge = Judge(score_map, neighbours)
+        of = places[-len(known.calibrate) :] if known.lends_all else None
+    parts = judge.parts(known.calibrate, reconstruct(known.calibrate), of=of)
+    return judge, np.sort(scores_of(parts))

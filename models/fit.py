@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.bundle import PROTOCOL, BundleContents, open_bundle, write_bundle
-from models.calibration import Matrix, ScoreMap, threshold_for
+from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
+from models.calibration import Matrix, threshold_for
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
-from models.families import family
-from models.finish import finish
+from models.families import family, most_epochs
+from models.finish import Finished, Known, finish
 from models.networks import Network
 from models.split import Parts, bounded, split
 from models.trainer import Budget, Curve, Progress, Weights, train
@@ -98,24 +98,26 @@ def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutco
     transform = _fit_transform(request, parts)
     encoded = Encoded(*(transform.apply(part) for part in (parts.fit, parts.stop, parts.calibrate)))
     trained = _train(request, transform, encoded, progress)
-    made = finish(trained.network, transform, encoded.stop, encoded.calibrate)
+    known = Known(encoded.fit, encoded.stop, encoded.calibrate)
+    made = finish(trained.network, transform, known, request.seed)
     calibration = made.calibration
     summary = _summary(request, parts, trained, transform.width)
     share = settings.alert_budget / max(request.expected_rows, 1.0)
     threshold = threshold_for(calibration, share)
     if request.tonight is not None:
-        known = pd.concat([parts.fit, parts.stop, parts.calibrate])
+        sample = pd.concat([parts.fit, parts.stop, parts.calibrate])
         rows = np.concatenate([encoded.fit, encoded.stop, encoded.calibrate])
-        own = made.scores(rows[_are_among(known, _read_sample(request.tonight))])
+        own = made.scores(rows[_are_among(sample, _read_sample(request.tonight))])
         threshold = max(threshold, _threshold_of_tonight(np.sort(own), share))
     contents = BundleContents(
-        detector=_detector(request, trained, made.score_map, calibration, summary, share, threshold),
+        detector=_detector(request, trained, made, summary, share, threshold),
         transform=transform,
         onnx=made.onnx,
         keras=made.keras,
         calibration=calibration,
         encoder=made.encoder,
         decoder=made.decoder,
+        neighbours=made.judge.neighbours,
     )
     bundle_hash = write_bundle(request.output, contents, replace=True)
     seconds = trained.curve.seconds_before + time.monotonic() - started
@@ -145,13 +147,15 @@ def _fit_transform(request: TrainingRequest, parts: Parts) -> Transform:
 
 def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: Progress) -> Made:
     settings = request.dataset.detector
-    config = family(settings.family).configure(settings)
+    chosen = family(settings.family)
+    config = chosen.configure(settings)
     piece = WORKSHOP.workpiece(settings.family, transform.width, config)
     budget = Budget(
-        epochs=settings.epochs,
+        epochs=most_epochs(settings),
         patience=settings.patience,
         batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.learning_rate or chosen.pace.learning_rate,
+        least_steps=chosen.pace.least_steps,
         trim=settings.trim,
         seconds=float(settings.seconds),
     )
@@ -241,17 +245,15 @@ def _summary(request: TrainingRequest, parts: Parts, trained: Made, width: int) 
 def _detector(
     request: TrainingRequest,
     trained: Made,
-    score_map: ScoreMap,
-    calibration: Matrix,
+    made: Finished,
     summary: TrainingSummary,
     share: float,
     threshold: float,
 ) -> dict[str, Any]:
     """What `detector.json` says; no clock time in it, so that the same training gives the same bundle."""
-    dataset, network = request.dataset, trained.network
+    dataset, network, calibration = request.dataset, trained.network, made.calibration
     features = [{**asdict(f), "type": f.type.value, "kind": f.kind.value} for f in dataset.features]
     return {
-        "protocol": PROTOCOL,
         "dataset": dataset.name,
         "family": dataset.detector.family,
         "settings": dataset.detector.model_dump(mode="json"),
@@ -260,7 +262,7 @@ def _detector(
         "seed": request.seed,
         "nights": list(request.nights),
         "in_sample": request.in_sample,
-        "score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)},
+        **judge_facts(made.judge),
         "threshold": threshold,
         "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": request.expected_rows, "share": share},
         "calibration": {"rows": len(calibration), "low": float(calibration[0]), "high": float(calibration[-1])},

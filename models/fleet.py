@@ -24,7 +24,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from models.autoencoder import Autoencoder, Matrix, bundle_contents
-from models.calibration import ScoreMap, fit_score_map, p_values, scores_of, threshold_for
+from models.calibration import p_values, scores_of, threshold_for
+from models.judge import Judge
+from models.networks import wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_rows import check_rows, prepare_rows
 from models.row_source import Rows
@@ -46,7 +48,7 @@ class _Member:
 
     transform: Transform
     trained: Trained
-    score_map: ScoreMap
+    judge: Judge
     calibration: Matrix
     threshold: float
 
@@ -130,7 +132,7 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         rows = member.transform.apply(member.transform.examples(OPEN))
         graphs = onnx_export.export_network(piece.network, rows)
         keras = keras_archive.archive(piece.network.model)
-        finished = Finished(*graphs, keras, member.score_map, member.calibration, Reconstructor(graphs[0]))
+        finished = Finished(*graphs, keras, member.judge, member.calibration, Reconstructor(graphs[0]))
         contents = bundle_contents(self.estimator, piece.network, member.transform, member.trained, finished)
         made: Autoencoder = clone(self.estimator).become(
             contents, member.trained, self.columns_ if self.is_named_ else None
@@ -169,7 +171,9 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                 self.reasons_[entity] = refused.message
                 continue
             scaling = self.estimator.scaling
-            transform, *parts = prepare_rows(numbers[at], self.columns_, scaling, seed, as_they_are=classes)
+            transform, *parts = prepare_rows(
+                numbers[at], self.columns_, scaling, seed, as_they_are=classes, bounded=wants_bounds(config)
+            )
             encoded[entity] = transform, parts
         jobs = [Job(parts[0], parts[1], seed) for _, parts in encoded.values()]
         results = train_many(piece, jobs, budget) if jobs else []
@@ -183,12 +187,16 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     def _finished(self, transform: Transform, parts: list[Rows], trained: Trained) -> _Member:
         """What a training gave, and what is normal for it."""
         reconstruct = self._opened(trained)
-        _, stop, calibrate = parts
-        starts = [group.start for group in transform.groups.values()]
-        score_map = fit_score_map(stop, reconstruct(stop), transform.weights, starts)
-        calibration = np.sort(scores_of(score_map.parts(calibrate, reconstruct(calibrate))))
+        from models.finish import Known, judged
+
+        piece = self._piece()
+        if piece.network.members is not None:
+            piece.load(trained.weights, trained.others)
+        fit, stop, calibrate = parts
+        known = Known(fit, stop, calibrate, lends_all=True)
+        judge, calibration = judged(reconstruct, piece.network, transform, known, self.estimator.seed)
         threshold = threshold_for(calibration, self.estimator.alert_share)
-        return _Member(transform, trained, score_map, calibration, threshold)
+        return _Member(transform, trained, judge, calibration, threshold)
 
     def _opened(self, trained: Trained) -> Reconstructor:
         if self._template is not None:
@@ -229,7 +237,7 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                 self._graphs.pop(next(iter(self._graphs)))
             self._graphs[entity] = self._opened(member.trained)
         rows = member.transform.apply(pd.DataFrame(numbers, columns=list(self.columns_)))
-        score = scores_of(member.score_map.parts(rows, self._graphs[entity](rows)))
+        score = scores_of(member.judge.parts(rows, self._graphs[entity](rows)))
         return np.stack([score, p_values(score, member.calibration), score > member.threshold])
 
 

@@ -163,3 +163,118 @@ class UnrolledLSTM(_Unrolled, keras.layers.LSTM):
 @keras.saving.register_keras_serializable(package="sereno")
 class UnrolledGRU(_Unrolled, keras.layers.GRU):
     """Gated recurrent units (Cho et al., 2014)."""
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class MemberCorruption(Corruption):
+    """Noise of its own for each member of an ensemble, while training.
+
+    Args:
+        members: Members of the ensemble.
+        kind: See `Corruption`.
+        level: Likewise.
+    """
+
+    def __init__(self, members: int, kind: str, level: float, **rest: Any) -> None:
+        super().__init__(kind, level, **rest)
+        self.members = members
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Rows [rows, width], or [members, rows, width] of them, each corrupted anew, while training."""
+        if not training:
+            return inputs
+        return super().call(ops.tile(inputs[None], (self.members, 1, 1)), training=True)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, width]: the mean path's."""
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "members": self.members}
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class MemberDense(keras.layers.Layer):
+    """A dense layer of each member of an ensemble, side by side in one product.
+
+    Args:
+        members: Members of the ensemble.
+        units: Numbers that go out of each.
+        activation: Of the layer.
+    """
+
+    def __init__(self, members: int, units: int, activation: str | None = None, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.members, self.units, self.activation = members, units, activation
+        # Keras counts the members as a kernel's reach: the scale takes them out of Glorot's bound again.
+        self.kernel_initializer = keras.initializers.VarianceScaling(float(members), "fan_avg", "uniform", seed=0)
+
+    def build(self, shape: Any) -> None:
+        """Make the kernels and the biases."""
+        self.kernel = self.add_weight(
+            shape=(self.members, shape[-1], self.units), initializer=self.kernel_initializer, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.members * self.units,), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        """[rows, n] that all share, or [members, rows, n], to [members, rows, units]."""
+        bias = ops.reshape(self.bias, (self.members, 1, self.units))
+        return keras.activations.get(self.activation)(ops.matmul(inputs, self.kernel) + bias)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[members, rows, units]."""
+        return (self.members, shape[-2], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {
+            **super().get_config(),
+            "members": self.members,
+            "units": self.units,
+            "activation": self.activation,
+        }
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class MembersBeside(keras.layers.Layer):
+    """What the members of an ensemble give, beside each other in one row.
+
+    Args:
+        members: Members of the ensemble.
+        back: Whether rows are taken apart again instead.
+    """
+
+    def __init__(self, members: int, back: bool = False, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.members, self.back = members, back
+
+    def call(self, inputs: Any) -> Any:
+        """[members, rows, n] to [rows, members * n]; back: the other way."""
+        if self.back:
+            units = inputs.shape[-1] // self.members
+            return ops.transpose(ops.reshape(inputs, (-1, self.members, units)), (1, 0, 2))
+        return ops.reshape(ops.transpose(inputs, (1, 0, 2)), (-1, self.members * inputs.shape[-1]))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, members * n], or [members, rows, n]."""
+        if self.back:
+            return (self.members, shape[0], shape[-1] // self.members)
+        return (shape[1], self.members * shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "members": self.members, "back": self.back}
+
+
+@keras.saving.register_keras_serializable(package="sereno")
+class MemberMean(keras.layers.Layer):
+    """The members' mean; while training, all that they give, so that each is held to its own loss."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """[members, rows, width] to [rows, width]; while training to [rows, members, width]."""
+        return ops.transpose(inputs, (1, 0, 2)) if training else ops.mean(inputs, axis=0)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """[rows, width]: the mean path's."""
+        return shape[1:]

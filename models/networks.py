@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.losses import Loss, loss
+from models.members import Members
 
 Activation = Literal["relu", "silu", "tanh", "elu", "selu", "sigmoid", "linear"]
 Units = Annotated[int, Field(gt=0)]
@@ -45,6 +46,23 @@ class Layered:
 
 
 @dataclass(frozen=True)
+class Nearness:
+    """How near rows enter a score; see `models.neighbours`.
+
+    Args:
+        count: How many near rows count.
+        most: Most rows of the reference.
+        kind: Rows of the training, or centroids of them.
+        ranks: Whether they are sought by rank too.
+    """
+
+    count: int
+    most: int
+    kind: Literal["rows", "centroids"]
+    ranks: bool = True
+
+
+@dataclass(frozen=True)
 class Stage:
     """A part that is trained by itself before the whole is.
 
@@ -70,6 +88,8 @@ class Network:
         has_prior: Whether codes drawn from a standard normal distribution give plausible rows.
         classes: Numbers at the end of a row, and of a code, that say its class, one of them 1.
         pretraining: Parts to train first, in order.
+        members: Its members, where it is an ensemble.
+        nearness: How near rows enter the score; None: it is one of residuals alone.
     """
 
     model: Any
@@ -80,11 +100,18 @@ class Network:
     has_prior: bool = False
     classes: int = 0
     pretraining: tuple[Stage, ...] = ()
+    members: Members | None = None
+    nearness: Nearness | None = None
 
     @property
     def code(self) -> int:
         """Numbers of a code."""
         return int(self.encoder.output_shape[-1])
+
+
+def wants_bounds(config: Layered) -> bool:
+    """Whether plain numbers are softly bounded before they enter a family's network."""
+    return bool(getattr(config, "bounded", False))
 
 
 def assemble(

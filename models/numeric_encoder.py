@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -113,7 +114,7 @@ class NumericEncoder:
             mapped: Matrix = np.sign(numbers) * np.log1p(np.abs(numbers))
             return mapped
         if self.kind == FeatureKind.QUANTILE:
-            return _to_deviate(numbers, np.array(self.knots))
+            return to_deviate(numbers, np.array(self.knots))
         return numbers
 
     def _raw(self, reconstructed: Matrix) -> Matrix:
@@ -128,7 +129,7 @@ class NumericEncoder:
             raw: Matrix = np.sign(mapped) * np.expm1(np.minimum(np.abs(mapped), 709.0))
             return raw
         if self.kind == FeatureKind.QUANTILE:
-            interpolated: Matrix = np.interp(mapped, _deviates(len(self.knots)), np.array(self.knots))
+            interpolated: Matrix = np.interp(mapped, deviates_of(len(self.knots)), np.array(self.knots))
             return interpolated
         return mapped
 
@@ -146,17 +147,19 @@ def _whole(number: float) -> str:
     return f"{round(number, 2) + 0.0:g}"
 
 
-def _deviates(count: int) -> Matrix:
+@lru_cache(maxsize=8)
+def deviates_of(count: int) -> Matrix:
+    """Normal deviates of evenly spaced ranks, [count]."""
     normal = NormalDist()
     return np.array([normal.inv_cdf((at + 0.5) / count) for at in range(count)])
 
 
-def _to_deviate(numbers: Matrix, knots: Matrix) -> Matrix:
+def to_deviate(numbers: Matrix, knots: Matrix) -> Matrix:
     """Rank among the knots as a normal deviate; beyond the ends it goes on growing, slowly.
 
     Equal knots (a value that many rows share) get the middle of their ranks.
     """
-    deviates = _deviates(len(knots))
+    deviates = deviates_of(len(knots))
     distinct, where = np.unique(knots, return_inverse=True)
     middle = np.bincount(where, weights=deviates) / np.bincount(where)
     spread = max(float(knots[-1] - knots[0]), 1e-9) / 10.0

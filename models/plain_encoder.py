@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models.encoders import Matrix, Texts, as_numbers, as_texts, named
+from models.numeric_encoder import hard_unbound, soft_bound
 from schemas.features import ColumnType
 
 Scaling = Literal["standard", "minmax", "none"]
@@ -70,7 +71,24 @@ class PlainEncoder:
         return pd.Series(self.low + draws * (self.high - self.low))
 
 
-def fit_plain(columns: Sequence[str], sample: Matrix, scaling: Scaling, *, as_they_are: int = 0) -> list[PlainEncoder]:
+@dataclass(frozen=True)
+class BoundedPlainEncoder(PlainEncoder):
+    """A number, less its center, over its scale, softly bounded: a far one still exceeds a large one, by little."""
+
+    name: ClassVar[str] = "bounded_plain"
+
+    def encode(self, values: pd.Series[Any]) -> Matrix:
+        """Raw values to float64 [rows, 1]."""
+        return soft_bound(super().encode(values))
+
+    def decode(self, reconstructed: Matrix, near: pd.Series[Any] | None = None) -> pd.Series[Any]:
+        """Raw values of encoded ones [rows, 1]."""
+        return super().decode(hard_unbound(reconstructed), near)
+
+
+def fit_plain(
+    columns: Sequence[str], sample: Matrix, scaling: Scaling, *, as_they_are: int = 0, bounded: bool = False
+) -> list[PlainEncoder]:
     """One encoder a column.
 
     Args:
@@ -78,23 +96,26 @@ def fit_plain(columns: Sequence[str], sample: Matrix, scaling: Scaling, *, as_th
         sample: float64 [rows, columns]; NaN where a value is missing.
         scaling: standard: mean 0 and deviation 1; minmax: from 0 to 1; none. A constant column is only shifted.
         as_they_are: How many columns at the end are not scaled.
+        bounded: Whether the others are softly bounded.
     """
     encoders = []
     for at, column in enumerate(columns):
         seen = sample[:, at][~np.isnan(sample[:, at])]
         facts = {"mean": seen.mean(), "deviation": seen.std(), "low": seen.min(), "high": seen.max()}
         values = {name: float(fact) for name, fact in facts.items()} | {"median": float(np.median(seen))}
-        encoders.append(plain_encoder(column, values, scaling if at < len(columns) - as_they_are else "none"))
+        is_scaled = at < len(columns) - as_they_are
+        encoders.append(plain_encoder(column, values, scaling if is_scaled else "none", bounded=bounded and is_scaled))
     return encoders
 
 
-def plain_encoder(column: str, values: Mapping[str, float], scaling: Scaling) -> PlainEncoder:
+def plain_encoder(column: str, values: Mapping[str, float], scaling: Scaling, *, bounded: bool = False) -> PlainEncoder:
     """An encoder of what is known of a column.
 
     Args:
         column: Its name.
         values: Its mean, deviation, low, high and median.
         scaling: See `fit_plain`.
+        bounded: Likewise.
     """
     center, scale = 0.0, 1.0
     if scaling == "standard":
@@ -103,4 +124,5 @@ def plain_encoder(column: str, values: Mapping[str, float], scaling: Scaling) ->
         center, scale = values["low"], values["high"] - values["low"]
     if scale <= 1e-12 * max(1.0, abs(center)):
         scale = 1.0
-    return PlainEncoder(column, center, scale, values["median"], values["low"], values["high"])
+    kind = BoundedPlainEncoder if bounded else PlainEncoder
+    return kind(column, center, scale, values["median"], values["low"], values["high"])

@@ -50,7 +50,7 @@ def check_rows(numbers: Matrix, names: tuple[str, ...] | None) -> None:
 
 
 def prepare_rows(
-    numbers: Matrix, columns: tuple[str, ...], scaling: Scaling, seed: int, *, as_they_are: int
+    numbers: Matrix, columns: tuple[str, ...], scaling: Scaling, seed: int, *, as_they_are: int, bounded: bool = False
 ) -> tuple[Transform, Rows, Rows, Rows]:
     """Split rows into parts, and scale them.
 
@@ -60,6 +60,7 @@ def prepare_rows(
         scaling: See `fit_plain`.
         seed: Decides which part a row is in.
         as_they_are: How many columns at the end are not scaled.
+        bounded: Whether the others are softly bounded.
 
     Returns:
         The transform; fit, early-stop and calibration rows, float32 [rows, width] each.
@@ -67,7 +68,7 @@ def prepare_rows(
     parts = _parts_of(numbers, seed)
     # For the ends of a range all rows count: a loss that needs values within 0 and 1 would refuse held-out ones beyond.
     seen = np.concatenate(parts) if scaling == "minmax" else parts[0]
-    transform = Transform(tuple(fit_plain(columns, seen, scaling, as_they_are=as_they_are)))
+    transform = Transform(tuple(fit_plain(columns, seen, scaling, as_they_are=as_they_are, bounded=bounded)))
     fit, stop, calibrate = (transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts)
     return transform, fit, stop, calibrate
 

@@ -17,6 +17,7 @@ import numpy as np
 from models.bundle import BundleContents, open_bundle
 from models.calibration import Matrix, p_values, scores_of
 from models.explanation import Explainer, Explanation, shares_of
+from models.judge import Judge
 from schemas.errors import BundleError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Scorer:
         """
         rows = self.bundle.transform.apply(frame)
         reconstructed = self._reconstruct(rows)
-        parts = self.bundle.score_map.parts(rows, reconstructed)
+        parts = self._judge.parts(rows, reconstructed)
         score = scores_of(parts)
         p_value, is_alert = p_values(score, self.calibration), score > self.threshold
         explained = Explanation(shares_of(parts), reconstructed)
@@ -135,9 +136,13 @@ class Scorer:
         return Scores(score, p_value, is_alert, self._contributions(frame, explained, top))
 
     @cached_property
+    def _judge(self) -> Judge:
+        return self.bundle.judge
+
+    @cached_property
     def _explainer(self) -> Explainer:
         transform = self.bundle.transform
-        return Explainer(self._reconstruct, self.bundle.score_map, tuple(transform.groups.values()), transform.neutral)
+        return Explainer(self._reconstruct, self._judge, tuple(transform.groups.values()), transform.neutral)
 
     def _explain(self, explained: Explanation, rows: Any, odd: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         """Put mended rows' shares and expectations where rows stand out."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from models.plain_encoder import BOUND, PlainEncoder, Scaling, plain_encoder
+from models.numeric_encoder import soft_bound
+from models.plain_encoder import BOUND, BoundedPlainEncoder, PlainEncoder, Scaling, plain_encoder
 from models.plain_rows import FIT, LEAST_ROWS, STOP
 from models.row_source import Chunk, ParquetRows, Rows, RowSource
 from models.transform import Transform
@@ -32,6 +33,7 @@ class StreamedRows:
         self._source = source
         self._center = np.array([each.center for each in encoders])
         self._scale = np.array([each.scale for each in encoders])
+        self._is_bounded = np.array([isinstance(each, BoundedPlainEncoder) for each in encoders])
         self._is_held_out = np.zeros(len(source), dtype=bool)
         self._is_held_out[held_out] = True
 
@@ -56,12 +58,15 @@ class StreamedRows:
 
     def scaled(self, rows: Any) -> Rows:
         """Rows as the network sees them, float32 [rows, width]."""
-        scaled: Rows = np.clip((rows - self._center) / self._scale, -BOUND, BOUND).astype(np.float32)
-        return scaled
+        scaled: Matrix = np.clip((rows - self._center) / self._scale, -BOUND, BOUND)
+        if self._is_bounded.any():
+            scaled = np.where(self._is_bounded, soft_bound(scaled), scaled)
+        found: Rows = scaled.astype(np.float32)
+        return found
 
 
 def prepare(
-    source: ParquetRows, scaling: Scaling, seed: int, *, as_they_are: int
+    source: ParquetRows, scaling: Scaling, seed: int, *, as_they_are: int, bounded: bool = False
 ) -> tuple[Transform, StreamedRows, Rows, Rows]:
     """Read all rows once: their scales, and the rows that stop the training and calibrate.
 
@@ -70,6 +75,7 @@ def prepare(
         scaling: See `fit_plain`.
         seed: Decides which rows are held out.
         as_they_are: How many columns at the end are not scaled.
+        bounded: Whether the others are softly bounded.
 
     Returns:
         The transform, the rows to learn from, early-stop rows and calibration rows, the last two scaled.
@@ -85,7 +91,9 @@ def prepare(
     held_out = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
     moments, rows = _read_once(source, held_out)
     encoders = tuple(
-        plain_encoder(column, values, scaling if at < source.width - as_they_are else "none")
+        plain_encoder(column, values, scaling, bounded=bounded)
+        if at < source.width - as_they_are
+        else plain_encoder(column, values, "none")
         for at, (column, values) in enumerate(zip(source.columns, moments, strict=True))
     )
     streamed = StreamedRows(source, encoders, held_out)

@@ -26,7 +26,6 @@ Progress = Callable[[int, float, float], None]
 Weights = tuple[Array, tuple[Array, ...]]
 Ended = Literal["epochs", "patience", "rows", "seconds"]
 
-LEAST_STEPS = 40  # in an epoch; a small sample gets small batches
 NEW_BEST = 1e-4
 FINAL_RATE = 0.05
 
@@ -47,6 +46,7 @@ class Budget:
         rows: Most rows that pass through it, each epoch counted; no bound where none is given.
         late: What happens when the seconds are over: the training fails, so that a result never depends on the
             machine's speed, or it stops with the best epoch so far.
+        least_steps: Steps of an epoch at least; a small sample gets small batches.
     """
 
     epochs: int
@@ -57,6 +57,7 @@ class Budget:
     seconds: float
     rows: int | None = None
     late: Literal["fail", "stop"] = "fail"
+    least_steps: int = 40
 
     @property
     def warm_up(self) -> int:
@@ -65,7 +66,7 @@ class Budget:
 
     def batch(self, rows: int) -> int:
         """Rows in a gradient step for a sample of that many; a power of two where the sample bounds it."""
-        return min(self.batch_size, 1 << (max(1, rows // LEAST_STEPS).bit_length() - 1))
+        return min(self.batch_size, 1 << (max(1, rows // self.least_steps).bit_length() - 1))
 
     def rate(self, epoch: int) -> float:
         """Step size in an epoch, from 0."""

@@ -16,14 +16,22 @@ import pandas as pd
 from models.category_encoders import BooleanEncoder, HashEncoder, OneHotEncoder, fit_boolean, fit_category
 from models.encoders import Encoder, Matrix, Texts
 from models.numeric_encoder import NumericEncoder, fit_numeric
-from models.plain_encoder import PlainEncoder
+from models.plain_encoder import BoundedPlainEncoder, PlainEncoder
 from models.time_encoder import CyclicEncoder, fit_cyclic
 from schemas.errors import BundleError, TrainingFailed, UnreadableInput, listed
 from schemas.features import ColumnType, Feature, FeatureKind
 
 ENCODERS: dict[str, Any] = {
     kind.name: kind
-    for kind in (NumericEncoder, OneHotEncoder, HashEncoder, BooleanEncoder, CyclicEncoder, PlainEncoder)
+    for kind in (
+        NumericEncoder,
+        OneHotEncoder,
+        HashEncoder,
+        BooleanEncoder,
+        CyclicEncoder,
+        PlainEncoder,
+        BoundedPlainEncoder,
+    )
 }
 
 

@@ -31,12 +31,17 @@ class DetectorSettings(Frozen):
         20_000, description="Rows kept of each night for training: those with the smallest key hash."
     )
     rows: PositiveInt = Field(200_000, description="Most rows that one training uses, over all nights of the window.")
-    epochs: PositiveInt = Field(80, description="Most epochs of one training.")
+    epochs: PositiveInt | None = Field(
+        None, description="Most epochs of one training; the family's where none is given."
+    )
     seconds: PositiveInt = Field(1_800, description="Safety stop of one training, in seconds.")
     patience: PositiveInt = Field(12, description="Epochs without a better held-out loss before training stops.")
     batch_size: PositiveInt = Field(512, description="Rows in one gradient step.")
-    learning_rate: float = Field(
-        2e-3, gt=0, description="First step size of Adam; it falls to a twentieth at the last epoch."
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="First step size of Adam, which falls to a twentieth at the last epoch; the family's where none is "
+        "given.",
     )
     hidden: tuple[PositiveInt, ...] | None = Field(
         None,

@@ -29,6 +29,21 @@ Builder = Callable[[int, Any], Network]
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How a family is trained where nobody says otherwise.
+
+    Args:
+        learning_rate: First step size of Adam.
+        epochs: Most epochs.
+        least_steps: Steps of an epoch that a small sample is cut into.
+    """
+
+    learning_rate: float = 2e-3
+    epochs: int = 80
+    least_steps: int = 40
+
+
+@dataclass(frozen=True)
 class Family:
     """A way to build an autoencoder.
 
@@ -39,6 +54,7 @@ class Family:
         paper: Where it comes from.
         use: What it is for, in a few words.
         prior: Whether its networks have one: codes drawn from it give plausible rows.
+        pace: How it is trained where nobody says otherwise.
     """
 
     name: str
@@ -47,6 +63,7 @@ class Family:
     paper: str
     use: str
     prior: bool = False
+    pace: Pace = Pace()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -92,7 +109,9 @@ class Family:
 _FAMILIES: dict[str, Family] = {}
 
 
-def register(name: str, *, paper: str, use: str, prior: bool = False) -> Callable[[Builder], Builder]:
+def register(
+    name: str, *, paper: str, use: str, prior: bool = False, pace: Pace = Pace()
+) -> Callable[[Builder], Builder]:
     """Make a builder known under a name.
 
     Args:
@@ -100,6 +119,7 @@ def register(name: str, *, paper: str, use: str, prior: bool = False) -> Callabl
         paper: Where the family comes from.
         use: What it is for, in a few words.
         prior: Whether its networks have a prior, as `Network.has_prior` says of each.
+        pace: How it is trained where nobody says otherwise.
 
     Raises:
         TypeError: When the builder is not `(width: int, config: <frozen dataclass, a Layered>) -> Network`, or the
@@ -109,7 +129,7 @@ def register(name: str, *, paper: str, use: str, prior: bool = False) -> Callabl
     def keep(build: Builder) -> Builder:
         if name in _FAMILIES and _FAMILIES[name].build is not build:
             raise TypeError(f"the family {name!r} is registered twice")
-        _FAMILIES[name] = Family(name, _config_of(name, build), build, paper, use, prior)
+        _FAMILIES[name] = Family(name, _config_of(name, build), build, paper, use, prior, pace)
         return build
 
     return keep
@@ -136,6 +156,15 @@ def names() -> tuple[str, ...]:
         importlib.import_module(f"{__name__}.{module.name}")
     load_plugins(GROUP)
     return tuple(sorted(_FAMILIES))
+
+
+def most_epochs(settings: DetectorSettings) -> int:
+    """Epochs that a training may use: the settings', or the family's where they say none.
+
+    Raises:
+        ConfigError: When the family is not known.
+    """
+    return settings.epochs or family(settings.family).pace.epochs
 
 
 def with_prior() -> tuple[str, ...]:

@@ -25,8 +25,10 @@ NO_BENCHMARKS = {
     "planted_values",
     "project_setup",
     "pyod_contender",
+    "pyod_on_tables",
     "scored_families",
     "simulated_rows",
+    "tabular_sets",
     "what_counts",
 }
 

@@ -39,7 +39,7 @@ def test_shares_are_not_negative_and_add_up_to_one(explainer):
 def test_the_blame_does_not_smear(explainer):
     row = np.zeros((1, WIDTH))
     row[0, 2] = 10
-    plain = shares_of(explainer.score_map.parts(row, smeared(row)))
+    plain = shares_of(explainer.judge.parts(row, smeared(row)))
     mended = explained(explainer, row).shares
     assert mended[0, 2] > 0.98 > plain[0, 2]
 

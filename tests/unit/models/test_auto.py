@@ -1,0 +1,142 @@
+"""What the default family is, as a whole: `test_every_family.py` holds for it too."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.autoencoder import Autoencoder
+from models.bundle import BundleError, open_bundle
+from models.fleet import FleetAutoencoder
+from models.scoring import Scorer
+
+SMALL = {"hidden": (24,), "code": 6, "epochs": 20}
+
+
+def crowd(count, seed=0):
+    """Rows of two crowds, one of them dense, with a heavy tail in the last column."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(count, 5)) * np.where(random.random(count) < 0.5, 0.2, 1.0)[:, None]
+    rows[:, 1] += 2 * rows[:, 0]
+    rows[:, 4] = np.exp(2 * rows[:, 4])
+    return rows
+
+
+ROWS, FRESH = crowd(900), crowd(300, seed=1)
+
+
+def odd_rows():
+    """The fresh rows with a broken pair."""
+    rows = FRESH.copy()
+    rows[:, 1] -= 6
+    return rows
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return Autoencoder("auto", **SMALL).fit(ROWS)
+
+
+def test_it_finds_what_does_not_fit(fitted):
+    usual, odd = fitted.score(FRESH), fitted.score(odd_rows())
+    assert np.mean(odd > np.quantile(usual, 0.95)) > 0.9
+
+
+def test_usual_rows_have_even_p_values(fitted):
+    p_values = fitted.p_value(FRESH)
+    assert np.abs(np.sort(p_values) - np.linspace(0, 1, len(p_values))).max() < 0.12
+
+
+def test_a_score_is_a_rows_own(fitted):
+    whole = fitted.score(FRESH)
+    assert np.array_equal(fitted.score(FRESH[::2]), whole[::2])
+    assert fitted.score(FRESH[7:8])[0] == whole[7]
+
+
+def test_the_bundle_holds_all_of_it_and_no_code(fitted, tmp_path):
+    found = fitted.save(tmp_path / "bundle")
+    again = Autoencoder.load(tmp_path / "bundle", found)
+    assert np.array_equal(again.score(FRESH), fitted.score(FRESH))
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.protocol == 3
+    assert bundle.neighbours is not None
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert {"reference.npy", "spread.npy", "ranks.npy"} <= set(manifest["files"])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("spread.npy", lambda saved: -np.abs(saved) - 1),
+        ("reference.npy", lambda saved: saved[:, 1:]),
+        ("ranks.npy", lambda saved: saved + np.array([99.0, *[0.0] * (saved.shape[1] - 1)])),
+    ],
+)
+def test_a_reference_that_fits_nothing_is_refused(fitted, tmp_path, monkeypatch, name, spoil):
+    from models import bundle as module
+
+    files = module._files
+
+    def spoilt(contents):
+        good = files(contents)
+        return {**good, name: module._saved(spoil(module._loaded(good[name])))}
+
+    monkeypatch.setattr(module, "_files", spoilt)
+    fitted.save(tmp_path / "bundle")
+    with pytest.raises(BundleError, match=name.split(".")[0]):
+        open_bundle(tmp_path / "bundle")
+
+
+def test_contributions_name_the_column(fitted):
+    rows = FRESH[:40].copy()
+    rows[:, 2] += 9
+    frame = pd.DataFrame(rows, columns=list(fitted._fitted.transform.columns))
+    scores = Scorer(fitted._fitted).score(frame)
+    first = [row[0]["column"] for row in scores.contributions.to_pylist()]
+    assert first.count("x2") > 35
+
+
+def test_centroids_leave_no_row_in_the_bundle():
+    fitted = Autoencoder("auto", **SMALL, options={"reference": "centroids"}).fit(ROWS)
+    reference = fitted._fitted.neighbours.reference[:, :5]
+    encoded = fitted._fitted.transform.apply(pd.DataFrame(ROWS, columns=list(fitted._fitted.transform.columns)))
+    assert not (reference[:, None] == encoded[None]).all(axis=2).any()
+    assert np.mean(fitted.score(odd_rows()) > np.quantile(fitted.score(FRESH), 0.95)) > 0.9
+
+
+def test_without_neighbours_it_is_an_ensemble_alone():
+    fitted = Autoencoder("auto", **SMALL, options={"neighbours": 0}).fit(ROWS)
+    assert fitted._fitted.neighbours is None
+    assert fitted._fitted.protocol == 2
+    assert fitted.score(odd_rows()).mean() > fitted.score(FRESH).mean()
+
+
+def test_members_differ_and_their_mean_is_what_scores():
+    from models.families import family
+    from models.tensorflow_import import import_tensorflow
+    from models.trainer import Budget, train
+    from models.workshop import Workpiece
+
+    import_tensorflow()
+    chosen = family("auto")
+    piece = Workpiece(chosen.build(5, chosen.with_options({"hidden": (16,), "code": 4, "members": 3})), 5)
+    rows = ROWS.astype(np.float32).clip(-5, 5)
+    budget = Budget(epochs=5, patience=5, batch_size=64, learning_rate=5e-3, trim=0.0, seconds=600.0)
+    train(piece, rows[:700], rows[700:], budget, seed=1)
+    each = np.asarray(piece.network.members.each(rows[:50], training=False))
+    assert each.shape == (3, 50, 5)
+    assert each.std(axis=0).mean() > 1e-3
+    assert np.asarray(piece.network.model(rows[:50], training=False)) == pytest.approx(each.mean(axis=0), abs=1e-5)
+    by_untaught = piece.network.members.by_untaught(rows[:50])
+    assert all(any(np.allclose(by_untaught[at], each[member, at]) for member in range(3)) for at in range(50))
+
+
+def test_a_fleet_can_have_it():
+    machines = np.repeat(["a", "b"], 450)
+    fleet = FleetAutoencoder(Autoencoder("auto", **SMALL)).fit(ROWS, machines)
+    scores = fleet.score(FRESH, np.repeat(["a", "b"], 150))
+    assert np.isfinite(scores).all()
+    assert fleet.of("a").score(FRESH[:150]) == pytest.approx(scores[:150], abs=1e-4)
