@@ -16,7 +16,7 @@ from models.numeric_encoder import deviates_of
 
 KNOTS = 401
 BEYOND = 10.0  # steps of the deviate's logarithm over the sample's range
-LEAST_VALUES = 3  # a rank tells nothing more of a yes or no
+LEAST_VALUES = 2  # of a yes or no a rank says how rare it is, where the scale is bounded or none
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -62,7 +62,7 @@ def _map(knots: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def fit_ranks(rows: Rows) -> Ranks:
-    """Ranks of a sample's numbers, float32 [rows, width]; those with fewer than three values have none."""
+    """Ranks of a sample's numbers, float32 [rows, width]; those that never vary have none."""
     at = np.array([at for at in range(rows.shape[1]) if len(np.unique(rows[:, at])) >= LEAST_VALUES], dtype=np.int64)
     knots = np.quantile(rows[:, at].astype(np.float64), np.linspace(0.0, 1.0, KNOTS), axis=0).T
     plain = Ranks(at, knots, np.zeros(len(at)), np.ones(len(at)))

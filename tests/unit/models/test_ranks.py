@@ -17,8 +17,13 @@ def test_ranks_lie_evenly_whatever_the_tail():
     assert (np.diff(deviates[np.argsort(HEAVY), 0]) >= 0).all()
 
 
-def test_a_yes_or_no_has_no_rank():
-    assert fit_ranks(ROWS).at.tolist() == [0, 2]
+def test_what_never_varies_has_no_rank_and_a_rare_yes_a_high_one():
+    rows = np.column_stack([HEAVY, np.ones(3_000), np.arange(3_000) % 100 == 0]).astype(np.float32)
+    ranks = fit_ranks(rows)
+    assert ranks.at.tolist() == [0, 2]
+    rare, usual = ranks.of(rows)[0, 1], ranks.of(rows)[1, 1]
+    assert rare > 5
+    assert abs(usual) < 0.2
 
 
 def test_beyond_the_sample_a_rank_still_grows():
@@ -26,7 +31,7 @@ def test_beyond_the_sample_a_rank_still_grows():
     rows = np.zeros((3, 3), np.float32)
     rows[:, 0] = [HEAVY.max(), HEAVY.max() * 10, 1e12]
     rows[:, 2] = [-1e12, -50, -1]
-    deviates = ranks.of(rows)
+    deviates = ranks.of(rows)[:, [0, 2]]
     assert (np.diff(deviates, axis=0) > 0).all()
     assert np.isfinite(deviates).all()
 
