@@ -112,7 +112,8 @@ class Bundle(BundleContents):
 
 def judge_facts(judge: Judge) -> dict[str, Any]:
     """What `detector.json` says of a judge."""
-    facts: dict[str, Any] = {"score_map": {"factors": list(judge.factors), "starts": list(judge.starts)}}
+    score_map = judge.score_map
+    facts: dict[str, Any] = {"score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)}}
     if judge.neighbours is not None:
         facts["neighbours"] = {"count": judge.neighbours.count, "rows": len(judge.neighbours.reference)}
     return facts

@@ -91,7 +91,9 @@ class Explainer:
 
     def _suspects(self, state: _State, mended: Flags) -> np.ndarray[Any, np.dtype[np.intp]]:
         """The columns that fit worst and those farthest out, of those not mended yet, [rows, suspects]."""
-        distance = np.maximum.reduceat(np.abs(state.rows - self.neutral), np.array(self.judge.starts), axis=1)
+        distance = np.maximum.reduceat(
+            np.abs(state.rows - self.neutral), [group.start for group in self.groups], axis=1
+        )
         ranked = [
             # Stable, so that equal columns keep their order.
             np.argsort(np.where(mended, np.inf, -size), axis=1, kind="stable")[:, :count]
@@ -115,7 +117,7 @@ class Explainer:
     @cached_property
     def _masks(self) -> Flags:
         """Which numbers are a column's, [columns, width]."""
-        masks = np.zeros((len(self.groups), len(self.judge.factors)), dtype=bool)
+        masks = np.zeros((len(self.groups), len(self.neutral)), dtype=bool)
         for at, group in enumerate(self.groups):
             masks[at, group] = True
         return masks

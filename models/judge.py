@@ -30,16 +30,6 @@ class Judge:
     score_map: ScoreMap
     neighbours: Neighbours | None = None
 
-    @property
-    def factors(self) -> tuple[float, ...]:
-        """The score map's."""
-        return self.score_map.factors
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """The score map's."""
-        return self.score_map.starts
-
     def parts(
         self, rows: np.ndarray[Any, Any], reconstructed: np.ndarray[Any, Any], *, of: Places | None = None
     ) -> Matrix:
@@ -57,7 +47,7 @@ class Judge:
         mean = residuals.sum(axis=1)
         inside = (far + FLOOR) * np.sqrt(mean + FLOOR)
         shares = np.divide(residuals, mean[:, None], out=np.zeros_like(residuals), where=mean[:, None] > 0)
-        shares += np.add.reduceat(squares, np.array(self.starts, dtype=np.intp), axis=1)
+        shares += np.add.reduceat(squares, np.array(self.score_map.starts, dtype=np.intp), axis=1)
         total = shares.sum(axis=1, keepdims=True)
         evenly = 1.0 / shares.shape[1]
         shares = np.divide(shares, total, out=np.full_like(shares, evenly), where=total > 0)

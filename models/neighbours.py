@@ -63,7 +63,7 @@ class Neighbours:
         return far, parts
 
     def _terms(self, rows: Rows, of: Places | None) -> tuple[Matrix, Matrix]:
-        near = self._nearest(rows, of)
+        near = self.nearest(rows, of)
         # Once more, and exactly: the product above loses what is small beside the numbers themselves.
         squares = np.square(rows[:, None, :].astype(np.float64) - self.reference[near])
         distances = np.sqrt(squares.sum(axis=2))
@@ -95,11 +95,15 @@ class Neighbours:
         norms[: len(self.reference)] = np.square(self.reference).sum(axis=1)
         return np.ascontiguousarray(-2.0 * filled.T), norms
 
-    def _nearest(self, rows: Rows, of: Places | None) -> Places:
-        """The nearest references of rows, [rows, count].
+    def nearest(self, rows: Rows, of: Places | None = None) -> Places:
+        """The nearest references of at most `AT_ONCE` rows that have their ranks, [rows, count], in no order.
 
         The smallest of each group comes first, which costs one pass: the nearest `count` stand in the `count` groups
         whose smallest are smallest.
+
+        Args:
+            rows: As wide as the reference.
+            of: See `terms`.
         """
         product, norms = self._blocks
         padded = np.zeros((AT_ONCE, rows.shape[1]), np.float32)
@@ -154,7 +158,7 @@ def fit_neighbours(
     spread = np.empty(len(reference))
     for start in range(0, len(reference), AT_ONCE):
         some = np.arange(start, min(start + AT_ONCE, len(reference)))
-        near = draft._nearest(reference[some], some)  # noqa: SLF001  (of this class)
+        near = draft.nearest(reference[some], some)
         squares = np.square(reference[some, None, :].astype(np.float64) - reference[near])
         spread[some] = np.sqrt(squares.sum(axis=2)).mean(axis=1)
     return Neighbours(reference, spread, count, ranks), places

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from harness import Measure, NotMeasured
-from peers import HERE, QUIET, python_of_peers
+from peers import HERE, python_of_peers, said_by
 from project_setup import shared_data
 from tabular_sets import LEFT_IN, Cut, cuts, names
 
@@ -33,22 +31,21 @@ def measure() -> Iterator[Measure]:
     if not (known := names(folder)):
         raise NotMeasured("the tables are missing: ../shared/data/adbench beside the checkout")
     import_tensorflow()
-    seeds = tuple(int(seed) for seed in os.environ.get("ADBENCH_SEEDS", ",".join(map(str, SEEDS))).split(","))
     found: Found = {"auroc": defaultdict(dict), "ap": defaultdict(dict)}
     failed: set[str] = set()
     constant = 0.0
     contaminated_ap: list[float] = []
     for name in known:
-        its_cuts = list(cuts(folder, name, seeds))
+        its_cuts = list(cuts(folder, name, SEEDS))
         failed |= asked_peers(its_cuts, found)
         for cut in its_cuts:
             constant += note(found, "auto", cut, scores(cut))
-        contaminated_ap += [judged(cut, scores(cut))[1] for cut in cuts(folder, name, seeds, LEFT_IN)]
+        contaminated_ap += [judged(cut, scores(cut))[1] for cut in cuts(folder, name, SEEDS, LEFT_IN)]
         told(name, found)
     if failed:
         print(f"left out, as a peer fails on them: {', '.join(sorted(failed))}", file=sys.stderr)
     kept = [name for name in known if name not in failed]
-    yield from compared(found, kept, seeds)
+    yield from compared(found, kept)
     yield Measure("constant_sets", [constant], "cuts", ("==", 0.0))
     yield Measure("contaminated_ap", contaminated_ap, "", of="mean")
 
@@ -86,17 +83,9 @@ def asked_peers(its_cuts: list[Cut], found: Found) -> set[str]:
                 is_anomaly=cut.is_anomaly,
                 seed=cut.seed,
             )
-        done = subprocess.run(
-            [str(python_of_peers()), str(HERE / "pyod_on_tables.py"), folder],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-            env={**os.environ, **QUIET},
-        )
-    if done.returncode != 0:
-        raise NotMeasured(f"the peers failed: {done.stderr.strip()[-600:]}")
-    for line in map(json.loads, filter(lambda line: line.startswith("{"), done.stdout.splitlines())):
+        script = HERE / "pyod_on_tables.py"
+        said = said_by(python_of_peers(), script, folder, who="a peer", limit_s=LIMIT_S)
+    for line in (json.loads(line) for line in said if line.startswith("{")):
         if "failed" in line:
             print(f"  {line['peer']} fails on {line['cut']}: {line['failed']}", file=sys.stderr)
             failed.add(line["cut"].rpartition(" ")[0])
@@ -106,11 +95,11 @@ def asked_peers(its_cuts: list[Cut], found: Found) -> set[str]:
     return failed
 
 
-def compared(found: Found, kept: list[str], seeds: tuple[int, ...]) -> Iterator[Measure]:
+def compared(found: Found, kept: list[str]) -> Iterator[Measure]:
     """Means over the sets, the mean rank, and what `auto` gains on the best peer, with its interval."""
     table = {
         kind: {
-            who: np.array([np.mean([cuts_of[f"{name} {seed}"] for seed in seeds]) for name in kept])
+            who: np.array([np.mean([cuts_of[f"{name} {seed}"] for seed in SEEDS]) for name in kept])
             for who, cuts_of in by_detector.items()
         }
         for kind, by_detector in found.items()

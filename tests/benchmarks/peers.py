@@ -54,17 +54,26 @@ def run(race: Race, entry: Entry) -> Result:
     python = sys.executable if is_ours else str(python_of_peers())
     script = HERE / ("contender.py" if is_ours else "pyod_contender.py")
     asked = json.dumps({"race": asdict(race), "entry": asdict(entry)})
+    return Result(**json.loads(said_by(python, script, asked, who=str(entry))[-1]))
+
+
+def said_by(python: str | Path, script: Path, asked: str, *, who: str, limit_s: float = LIMIT_S) -> list[str]:
+    """Run a script with one word, and return the lines that it prints.
+
+    Raises:
+        NotMeasured: When it fails.
+    """
     done = subprocess.run(
-        [python, str(script), asked],
+        [str(python), str(script), asked],
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT_S,
+        timeout=limit_s,
         env={**os.environ, **QUIET},
     )
     if done.returncode != 0:
-        raise NotMeasured(f"{entry} failed: {done.stderr.strip()[-600:]}")
-    return Result(**json.loads(done.stdout.splitlines()[-1]))
+        raise NotMeasured(f"{who} failed: {done.stderr.strip()[-600:]}")
+    return done.stdout.splitlines()
 
 
 def fastest(race: Race, entries: Iterable[Entry]) -> Entry:
