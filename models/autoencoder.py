@@ -16,6 +16,7 @@ which is imported then; all else needs ONNX Runtime alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -366,6 +367,8 @@ def _trained(
 
     fit, stop, calibrate = parts
     piece = WORKSHOP.workpiece(chosen.name, transform.width, config)
+    if asked.epochs is None:
+        budget = replace(budget, epochs=chosen.pace.epochs_of(len(fit) + len(stop) + len(calibrate)))
     start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
     trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)
     known = Known(fit, stop, calibrate, lends_all=isinstance(fit, np.ndarray))
