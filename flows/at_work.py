@@ -20,6 +20,7 @@ from schemas.errors import LockedNight, SerenoError
 from schemas.results import NightResult
 from tasks.conclude import conclude
 from tasks.input_sizes import input_sizes
+from tasks.lessons import lessons_of
 from tasks.night import (
     PIPELINE_PROTOCOL,
     Due,
@@ -155,6 +156,8 @@ def train_only(
     check_family(dataset)
     put_right(services)
     window = training_window(services, dataset, first, last)
+    if first is None:
+        window = lessons_of(dataset, window).taught
     request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))
     due = Due(training_fingerprint(request, services, window), {})
     run = services.state.start_run(name, request.date, "train", due.fingerprint, protocol=PIPELINE_PROTOCOL)

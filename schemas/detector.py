@@ -78,6 +78,11 @@ class DetectorSettings(Frozen):
     trim: Share = Field(
         0.005, description="Share of training rows, those that fit worst, that is taken to be contamination."
     )
+    unusual_nights: Literal["wait", "teach"] = Field(
+        "wait",
+        description="Whether nights of the window teach that had unusually many alerts which nobody judged: they wait "
+        "for labels, or until such nights are usual.",
+    )
     seed: int | None = Field(
         None, description="Seed of this dataset's trainings; the project's seed where none is given."
     )

@@ -135,6 +135,7 @@ class NightResult(Frozen):
     model: ModelOutcome = Field(default_factory=ModelOutcome)
     threshold: float | None = None
     alerts: int = 0
+    above_usual: float | None = None  # share of rows that score above the median of usual ones
     incidents: int = 0
     report: str | None = None
     seconds: dict[str, float] = Field(default_factory=dict)

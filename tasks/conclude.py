@@ -35,6 +35,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
         model=_model(night),
         threshold=scored.threshold if scored else None,
         alerts=scored.alerts if scored else 0,
+        above_usual=scored.above_usual if scored else None,
         report=_page(night.services, night.request),
         seconds=night.seconds,
         warnings=tuple(

@@ -37,6 +37,7 @@ class Scored:
         top: The highest alerts, at most `TOP_ALERTS`, ranked.
         distribution: Tonight's scores beside the calibration scores.
         threshold: The score above which a row is an alert.
+        above_usual: Share of the rows that score above the median of usual ones; None where there are no rows.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class Scored:
     top: tuple[Alert, ...]
     distribution: ScoreDistribution
     threshold: float
+    above_usual: float | None = None
 
 
 def score(
@@ -92,14 +94,15 @@ def score(
         top=TOP_ALERTS,
     )
     parts = compute.map(score_part, list(enumerate(accepted)), job)
-    alerts = sum(part.alerts for part in parts)
+    alerts, rows = sum(part.alerts for part in parts), sum(part.rows for part in parts)
     return Scored(
-        rows=sum(part.rows for part in parts),
+        rows=rows,
         alerts=alerts,
         parts=tuple(part.path for part in parts),
         top=_top(parts, job.schema),
         distribution=distribution(parts, opened.calibration, opened.threshold, alerts),
         threshold=opened.threshold,
+        above_usual=round(sum(part.above_usual for part in parts) / rows, 6) if rows else None,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.scoring import Scorer, Scores
 
 BATCH_ROWS = 65_536
+USUAL = 0.5  # a p-value: half of usual rows have a lower one
 BIN = 1 / 32
 BINS = 3_200
 """Histogram bins of one width from 0 to 100: scores are logarithms, and the last bin takes what lies above."""
@@ -64,6 +65,7 @@ class PartScores:
         counts: Rows in each bin, int64 [BINS].
         highest: The highest score; 0 where there are no rows.
         top: The highest alerts, columns of `scores`.
+        above_usual: Rows that score above the median of usual ones.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class PartScores:
     counts: np.ndarray[Any, np.dtype[np.int64]]
     highest: float
     top: pa.Table
+    above_usual: int = 0
 
 
 def score_part(item: tuple[int, Path], job: ScoreJob) -> PartScores:
@@ -93,17 +96,18 @@ def score_part(item: tuple[int, Path], job: ScoreJob) -> PartScores:
     draft = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}.draft")
     counts = np.zeros(BINS, dtype=np.int64)
     rows, highest, top = 0, 0.0, job.schema.empty_table()
-    alerts = 0
+    alerts = above_usual = 0
     with pq.ParquetFile(source) as part, pq.ParquetWriter(draft, job.schema) as writer:
         for batch in part.iter_batches(BATCH_ROWS, columns=_columns(scorer, job)):
             scored, scores = _score(pa.Table.from_batches([batch]), scorer, job)
             writer.write_table(scored)
             counts += histogram(scores.score)
             rows, alerts = rows + len(scored), alerts + int(scores.is_alert.sum())
+            above_usual += int(np.sum(scores.p_value < USUAL))
             highest = max(highest, float(scores.score.max(initial=0.0)))
             top = ranked(pa.concat_tables([top, scored.filter(pa.array(scores.is_alert))]), job.top)
     draft.replace(target)
-    return PartScores(target, rows, alerts, counts, highest, top)
+    return PartScores(target, rows, alerts, counts, highest, top, above_usual)
 
 
 def histogram(scores: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from infra.runtime.compute import Compute
     from models.registry import Registry
+    from tasks.lessons import Lessons
     from tasks.train import TrainingProcess
 
 logger = logging.getLogger("sereno.night")
@@ -316,7 +317,10 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
     from tasks.preprocess import merge_window
     from tasks.training import window_samples
 
-    samples = window_samples(night.services, night.dataset, night.window)
+    lessons = _lessons(night)
+    if lessons.waiting:
+        night.warnings.append(lessons.in_words)
+    samples = window_samples(night.services, night.dataset, lessons.taught)
     few = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS
     in_sample = (few or _of_a_new_kind(night)) and night.prepared is not None
     if in_sample and not few:
@@ -326,6 +330,13 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
     path = night.work / "window.parquet"
     pq.write_table(merge_window(samples, night.dataset.detector.rows), path)
     return path, in_sample
+
+
+def _lessons(night: Night) -> Lessons:
+    """Which nights of the window teach; all, where a person asked for a training on them."""
+    from tasks.lessons import Lessons, lessons_of
+
+    return Lessons(night.window) if night.run.kind == "train" else lessons_of(night.dataset, night.window)
 
 
 def _of_a_new_kind(night: Night) -> bool:
@@ -352,5 +363,5 @@ def _columns_of_a_new_kind(night: Night) -> tuple[str, ...]:
 
 
 def _training_nights(night: Night, in_sample: bool) -> tuple[str, ...]:
-    nights = [run.night.isoformat() for run in night.window]
+    nights = [run.night.isoformat() for run in _lessons(night).taught]
     return (*nights, night.request.iso) if in_sample else tuple(nights)

@@ -25,13 +25,14 @@ def outcome(**changes):
 def asked(make_dataset, make_rows, monkeypatch, tmp_path):
     """What the training process is asked on a night with these outcomes, and what the night warns of."""
 
-    def call(*outcomes, rows_before=600, window=(YESTERDAY,)):
+    def call(*outcomes, rows_before=600, window=(YESTERDAY,), kind="run"):
         pq.write_table(make_rows(300, start=10_000), tmp_path / "tonight.parquet")
         monkeypatch.setattr(training, "window_samples", lambda *_: [make_rows(rows_before)])
         night = SimpleNamespace(
             dataset=make_dataset(),
             services=SimpleNamespace(registry=SimpleNamespace(prepare=lambda: None)),
             request=SimpleNamespace(iso="2026-09-20"),
+            run=SimpleNamespace(kind=kind),
             window=window,
             validated=SimpleNamespace(outcomes=outcomes),
             prepared=Prepared({}, tmp_path / "tonight.parquet", 300),
@@ -54,6 +55,20 @@ def test_the_nights_before_train_and_tonight_does_not(asked):
     request, warnings = asked(outcome(success=True))
     assert (request.nights, request.in_sample, warnings) == (("2026-09-19",), False, [])
     assert pq.read_metadata(request.sample).num_rows == 600
+
+
+def test_a_night_of_unusually_many_alerts_does_not_teach_unless_a_person_asks_for_the_training(asked):
+    scored = [{"threshold": 1.0, "alerts": alerts, "above_usual": 0.5} for alerts in (20, 18, 25, 90)]
+    window = tuple(
+        SimpleNamespace(id=at, night=date(2026, 9, 16 + at), counters={"rows": 600}, result=result, accepted_by=None)
+        for at, result in enumerate(scored)
+    )
+    request, warnings = asked(outcome(success=True), window=window)
+    assert request.nights == ("2026-09-16", "2026-09-17", "2026-09-18")
+    assert "1 night does not teach" in warnings[0]
+    assert "2026-09-19 (90 alerts)" in warnings[0]
+    request, warnings = asked(outcome(success=True), window=window, kind="train")
+    assert (len(request.nights), warnings) == (4, [])
 
 
 def test_a_night_that_was_let_in_although_its_values_moved_far_trains_as_well(asked):
