@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.dataset import Dataset
 
 LEAST_NIGHTS = 3
-BEYOND_CHANCE = 4.0  # standard deviations of a count of independent alerts
+BEYOND_CHANCE = 3.0  # standard deviations of a count of independent alerts
 BULK, MOVED = 0.5, 0.1  # share of usual rows above their own median, and how much more says that all rows moved
 
 
