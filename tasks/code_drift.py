@@ -223,8 +223,8 @@ class ScoreSeries:
         known = [at for at, night in enumerate(looked[:-1]) if night.trained]
         reference = values[known] if len(known) >= FEWEST_NIGHTS else values[:-1]
         usual = float(np.median(reference))
-        # Not a quantile of the nights: some of them may have risen already, and must not hide tonight.
-        spread = float(np.median(np.abs(reference - usual))) * MAD_TO_DEVIATION
+        # By the nights below the usual alone: some of the others may have risen already, and must not hide tonight.
+        spread = float(np.median(usual - reference[reference <= usual])) * MAD_TO_DEVIATION
         chance = float(np.sqrt(0.25 / len(looked[-1].seen.score)))
         limit = usual + max(LEAST_RISE, NOISE * spread, NOISE * chance)
         return cls(tuple(night.night for night in looked), tuple(values.tolist()), usual, limit)
