@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -23,7 +23,9 @@ class DetectorSettings(Frozen):
     """
 
     family: str = Field(
-        "denoising", description="Registered name of the autoencoder family.", pattern=r"^[a-z][a-z0-9_]*$"
+        "auto",
+        description="Registered name of the autoencoder family; `detector: NAME` says this alone.",
+        pattern=r"^[a-z][a-z0-9_]*$",
     )
     alert_budget: float = Field(20.0, gt=0, description="About how many alerts a night a person wants to look at.")
     window_nights: PositiveInt = Field(28, description="How many accepted nights before tonight train the detector.")
@@ -82,3 +84,8 @@ class DetectorSettings(Frozen):
     promotion: Literal["auto", "manual"] = Field(
         "auto", description="Whether a challenger that passes the gate becomes champion by itself."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"family": given} if isinstance(given, str) else given
