@@ -80,8 +80,8 @@ def split(sample: pd.DataFrame) -> Parts:
 
 
 def held_out(hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which keys no training fits, bool [rows]; a sample of fewer than 500 keys is cut by rank instead."""
-    return _places(hashes) >= FIT
+    """Which keys no step of a training sees, bool [rows]; a sample of fewer than 500 keys is cut by rank instead."""
+    return _places(hashes) >= STOP
 
 
 def halves(hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.intp]]:

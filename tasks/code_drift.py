@@ -33,6 +33,7 @@ Verdict: TypeAlias = Literal["steady", "columns moved", "relations moved", "beyo
 ROWS_A_NIGHT = 500  # the cost grows with its square; a night's share of high scores is then known to 0.02
 LEAST_DISTANCE = 0.002  # nights of one source lie up to 0.0015 apart
 LEAST_RISE = 0.06  # share of rows
+MOST_RISE = 0.5  # of the rows that are not above it usually: more is a rise however much nights differ
 NIGHTS_TO_BE_STALE = 3
 QUANTILES = (0.25, 0.5, 0.75, 0.9)
 OUTLIER = 0.99  # quantile of a column's usual residuals that one row may add at most
@@ -121,7 +122,7 @@ class Looked:
 
 
 def _look(eye: Eye, night: Date, rows: pa.Table, trained: frozenset[str]) -> Looked:
-    """Look at a bounded part of a night; rows that the version was fitted to would look more usual than they are."""
+    """Look at a bounded part of a night; rows that the version learned from would look more usual than they are."""
     import pyarrow as pa
 
     from models.split import halves, held_out
@@ -226,7 +227,8 @@ class ScoreSeries:
         # By the nights below the usual alone: some of the others may have risen already, and must not hide tonight.
         spread = float(np.median(usual - reference[reference <= usual])) * MAD_TO_DEVIATION
         chance = float(np.sqrt(0.25 / len(looked[-1].seen.score)))
-        limit = usual + max(LEAST_RISE, NOISE * spread, NOISE * chance)
+        rise = max(LEAST_RISE, NOISE * spread, NOISE * chance)
+        limit = usual + min(rise, MOST_RISE * (1.0 - usual))
         return cls(tuple(night.night for night in looked), tuple(values.tolist()), usual, limit)
 
     @property
