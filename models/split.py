@@ -70,10 +70,25 @@ def split(sample: pd.DataFrame) -> Parts:
             f"a detector needs at least {LEAST_KEYS}",
             hint="wait for more nights, or name a key whose values differ from row to row",
         )
-    place = mixed(keys, salt=1).astype(np.float64) / 2.0**64
+    place = _places(keys)
     if len(distinct) < FEW_KEYS:
         order = distinct[np.argsort(mixed(distinct, salt=1), kind="stable")]
         rank = pd.Series(np.arange(len(order)), index=order)
         place = rank.loc[keys].to_numpy(dtype=np.float64) / len(order)
     is_fit, is_calibrate = place < FIT, place >= STOP
     return Parts(sample[is_fit], sample[~is_fit & ~is_calibrate], sample[is_calibrate])
+
+
+def held_out(hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which keys no step of a training sees, bool [rows]; a sample of fewer than 500 keys is cut by rank instead."""
+    return _places(hashes) >= STOP
+
+
+def halves(hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Deal keys into two halves, 0 or 1 [rows], whatever their part."""
+    return (mixed(hashes, salt=3) & np.uint64(1)).astype(np.intp)
+
+
+def _places(hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Where keys lie among the parts, from 0 to 1, [rows]."""
+    return mixed(hashes, salt=1).astype(np.float64) / 2.0**64

@@ -186,6 +186,78 @@ class ColumnDrift(Frozen):
     message: str = ""
 
 
+class SeenMeasure(Frozen):
+    """One measure of how the detector sees tonight, beside the nights before.
+
+    Fields:
+        value: Tonight's; `usual`: what it usually is; `limit`: above it, it moved.
+        nights: Each night that was looked at, oldest first and tonight last, with its value.
+    """
+
+    measure: str
+    value: float
+    usual: float
+    limit: float
+    verdict: Literal["steady", "moved", "moved far"]
+    nights: tuple[tuple[str, float], ...] = ()
+
+
+class RisenColumn(Frozen):
+    """A column whose residuals rose: by how many times, against the nights before."""
+
+    column: str
+    times: float
+
+
+class ScoreQuantile(Frozen):
+    """A quantile of tonight's scores, and the same of the calibration's."""
+
+    quantile: float
+    tonight: float
+    calibration: float
+
+
+class DetectorDrift(Frozen):
+    """Whether the detector that scored copes with what came.
+
+    Fields:
+        verdict: `steady`; `columns moved`: the detector copes; `relations moved`: columns do not go together as they
+            did; `beyond the detector`: columns moved to where it does not know them; `stale`: so for several nights.
+        message: Why, with numbers; `advice`: what to do, and `command`: what to type.
+        onset, since: How it began, and the first night like this one.
+        version: The version that scored; `nights`: how many nights it was held against.
+        codes: How far its codes lie apart; None where it has none, which `message` tells.
+        scores: How many rows score above the median of calibration rows.
+        columns: Whose residuals rose most, the worst first.
+    """
+
+    verdict: Literal["steady", "columns moved", "relations moved", "beyond the detector", "stale", "not known"] = (
+        "not known"
+    )
+    message: str = ""
+    advice: str = ""
+    command: str = ""
+    onset: Literal["", "sudden", "gradual"] = ""
+    since: str | None = None
+    version: str | None = None
+    nights: int = 0
+    codes: SeenMeasure | None = None
+    scores: SeenMeasure | None = None
+    quantiles: tuple[ScoreQuantile, ...] = ()
+    columns: tuple[RisenColumn, ...] = ()
+
+    @property
+    def wants_a_person(self) -> bool:
+        """Whether there is something to do."""
+        return self.verdict in ("relations moved", "beyond the detector", "stale")
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is worth a warning: codes or scores far from what is usual, or a detector that is stale."""
+        far = any(measure is not None and measure.verdict == "moved far" for measure in (self.codes, self.scores))
+        return self.verdict == "stale" or (self.wants_a_person and far)
+
+
 class Drift(Frozen):
     """The columns that moved, worst first, and what a person should make of it."""
 
@@ -193,6 +265,7 @@ class Drift(Frozen):
     verdict: Literal["steady", "moved", "moved far", "not known"] = "not known"
     message: str = ""
     nights: int = 0  # nights of the window that tonight was held against
+    detector: DetectorDrift | None = None  # None in reports of before it was looked at
 
 
 class Change(Frozen):

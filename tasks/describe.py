@@ -48,6 +48,10 @@ def described(night: Night, report: NightReport) -> NightReport:
     update: dict[str, Any] = {}
     update["configuration"] = _tried(night, "the dataset file", dict[str, Any](), lambda: _configuration(night))
     update["drift"] = _tried(night, "the drift of the columns", None, lambda: _drift(known, report.result.status))
+    if update["drift"] is not None:
+        update["drift"] = _tried(
+            night, "how the detector sees the night", update["drift"], lambda: _seen(known, update["drift"])
+        )
     update["contamination"] = _tried(night, "the contamination assumed", None, lambda: _contamination(known))
     update["alerts"] = _tried(night, "like normal rows", report.alerts, lambda: _alerts(known, report.alerts))
     report = report.model_copy(update=update)
@@ -161,6 +165,23 @@ def _drift(known: _Known, status: Status) -> Drift | None:
         return None
     counts = status in ("done", "partial")
     return drift_of(watched_columns(night.dataset), bounded(known.tonight), list(known.before.values()), counts=counts)
+
+
+def _seen(known: _Known, drift: Drift) -> Drift:
+    """The drift with what the version that scored makes of it, and a warning where that is far from usual."""
+    from tasks.code_drift import detector_drift
+    from tasks.drift_words import not_known
+
+    night, version = known.night, known.night.model.version
+    if known.scorer is None or version is None:
+        reason = "Nothing was scored tonight, so it is not known what the detector makes of these rows."
+        seen = not_known(night.dataset.name, None, drift.nights, reason)
+    else:
+        tonight = (night.request.date, known.tonight)
+        seen = detector_drift(known.scorer.bundle, version, known.before, tonight, drift, night.dataset.name)
+    if seen.is_far:
+        night.warnings.append(f"drift, {seen.verdict}: {seen.message} {seen.advice} {seen.command}")
+    return drift.model_copy(update={"detector": seen})
 
 
 def _contamination(known: _Known) -> float | None:

@@ -153,6 +153,16 @@ def _drift(before: NightReport, tonight: NightReport) -> Iterator[Change]:
             tonight=tonight.drift.verdict,
             notable=tonight.drift.verdict != "steady",
         )
+    seen = before.drift.detector, tonight.drift.detector
+    if seen[0] is None or seen[1] is None or "not known" in (seen[0].verdict, seen[1].verdict):
+        return
+    if seen[0].verdict != seen[1].verdict:
+        yield Change(
+            what="drift as the detector sees it",
+            before=seen[0].verdict,
+            tonight=seen[1].verdict,
+            notable=seen[1].wants_a_person,
+        )
 
 
 def _differences(before: Any, tonight: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

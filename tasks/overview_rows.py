@@ -278,7 +278,9 @@ def _state(result: NightResult, report: NightReport | None, scored: bool) -> tup
 def _wants_a_look(result: NightResult, report: NightReport | None) -> bool:
     budget = report.alert_budget if report else None
     far = bool(budget) and result.alerts > _FAR_PAST_BUDGET * (budget or 0.0)
-    moved = report is not None and report.drift is not None and report.drift.verdict == "moved far"
+    drift = report.drift if report is not None else None
+    seen = drift.detector if drift is not None else None
+    moved = (drift is not None and drift.verdict == "moved far") or (seen is not None and seen.wants_a_person)
     return far or moved or result.expectations.failed > 0
 
 

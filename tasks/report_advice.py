@@ -222,7 +222,7 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     )
     if alerts:
         reasons = (*reasons, *_stand_out(report), *_usual(report))
-    reasons = (*reasons, *_moved(report), *_changed(report))
+    reasons = (*reasons, *_moved(report), *_seen(report), *_changed(report))
     warned = sum(not outcome.success for outcome in report.expectation_outcomes)
     if warned:
         reasons = (*reasons, Reason(f"{count(warned)} expectation{'s' if warned > 1 else ''} failed, see below."))
@@ -232,7 +232,8 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     if report.training is not None and report.training.in_sample:
         reasons = (*reasons, Reason(_IN_SAMPLE))
     tone, word = ("alerts", _alerts(alerts)) if alerts else ("done", "Quiet night")
-    return Verdict(tone, word, sentence, reasons, _look(report) or (Step("Nothing to do."),))
+    steps = (*_look(report), *_about_drift(report))
+    return Verdict(tone, word, sentence, reasons, steps or (Step("Nothing to do."),))
 
 
 def _stand_out(report: NightReport) -> tuple[Reason, ...]:
@@ -269,6 +270,17 @@ def _moved(report: NightReport) -> tuple[Reason, ...]:
     named = ", ".join(shortened(column.column, 40)[0] for column in moved[:3])
     rest = f" and {count(len(moved) - 3)} more" if len(moved) > 3 else ""
     return (Reason(f"The data {report.drift.verdict}{': ' if named else ''}{named}{rest}."),)
+
+
+def _seen(report: NightReport) -> tuple[Reason, ...]:
+    """Say what the detector makes of the night, where a person has something to do."""
+    seen = report.drift.detector if report.drift is not None else None
+    return (Reason(seen.message),) if seen is not None and seen.wants_a_person else ()
+
+
+def _about_drift(report: NightReport) -> tuple[Step, ...]:
+    seen = report.drift.detector if report.drift is not None else None
+    return (Step(seen.advice, seen.command),) if seen is not None and seen.wants_a_person else ()
 
 
 def _changed(report: NightReport) -> tuple[Reason, ...]:

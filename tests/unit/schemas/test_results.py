@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import BlockedNight, Exit, SerenoError, UnreadableInput, listed
-from schemas.results import NightResult, RowCounts
+from schemas.results import DetectorDrift, Drift, NightReport, NightResult, RowCounts
 
 
 def test_rows_must_add_up():
@@ -16,6 +16,18 @@ def test_rows_must_add_up():
 def test_a_result_survives_json():
     result = NightResult(dataset="flows", date="2026-09-01", status="done", rows=RowCounts(read=1, accepted=1))
     assert NightResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_report_of_before_drift_was_seen_by_the_detector_is_still_read():
+    drift = {"columns": [], "verdict": "moved", "message": "1 column moved.", "nights": 4}
+    old = {"result": {"dataset": "flows", "date": "2026-09-01", "status": "done"}, "generated_at": "", "drift": drift}
+    assert NightReport.model_validate(old).drift.detector is None
+
+
+def test_a_drift_survives_json():
+    drift = Drift(verdict="steady", detector=DetectorDrift(verdict="stale", since="2026-09-01", onset="sudden"))
+    assert Drift.model_validate_json(drift.model_dump_json()) == drift
+    assert drift.detector.is_far
 
 
 @pytest.mark.parametrize("kind", [BlockedNight, UnreadableInput, SerenoError])

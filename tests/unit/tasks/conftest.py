@@ -15,6 +15,7 @@ from schemas.results import (
     Change,
     ColumnDrift,
     Contribution,
+    DetectorDrift,
     Drift,
     ExpectationCounts,
     ExpectationOutcome,
@@ -23,8 +24,10 @@ from schemas.results import (
     NightReport,
     NightResult,
     QuarantineSample,
+    RisenColumn,
     RowCounts,
     ScoreDistribution,
+    SeenMeasure,
     TrainingSummary,
 )
 
@@ -134,12 +137,31 @@ def made_report(status="done", text="some", **changes) -> NightReport:
             verdict="moved far",
             message=text,
             nights=4,
+            detector=made_seen(text),
         ),
         changes=(Change(what=text, before=text, tonight=text, notable=True), Change(what="x", before="1", tonight="2")),
         last_night="2026-03-05",
         contamination=0.02,
     )
     return whole.model_copy(update=changes)
+
+
+def made_seen(text) -> DetectorDrift:
+    nights = ((text, 0.5), ("2026-03-05", 0.5), ("2026-03-06", 0.97))
+    measure = SeenMeasure(measure=text, value=0.97, usual=0.5, limit=0.58, verdict="moved far", nights=nights)
+    return DetectorDrift(
+        verdict="relations moved",
+        message=text,
+        advice=text,
+        command=text,
+        onset="sudden",
+        since=text,
+        version=text,
+        nights=4,
+        codes=measure,
+        scores=measure,
+        columns=(RisenColumn(column=text, times=9.8),),
+    )
 
 
 def made_outcome(**changes) -> ExpectationOutcome:

@@ -116,6 +116,46 @@ def test_a_night_that_drifted_says_so(begin, make_rows):
     assert "sent: median" in drift.message
 
 
+def test_a_night_like_those_before_needs_nobody_as_the_detector_sees_it(begin):
+    night = begin()
+    write_night_report(night, None)
+    seen = the_page(night).drift.detector
+    assert (seen.verdict, seen.version, seen.nights) == ("steady", "1", NIGHTS)
+    assert len(seen.scores.nights) == len(seen.codes.nights) == NIGHTS + 1
+
+
+def test_what_the_detector_does_not_know_is_said_with_a_warning_and_a_command(begin, make_rows):
+    rows = make_rows(600, seed=99, start=90_000)
+    at = rows.column_names.index("sent")
+    night = begin(rows=rows.set_column(at, "sent", [[value.as_py() * 30 for value in rows["sent"]]]))
+    write_night_report(night, None)
+    seen = the_page(night).drift.detector
+    assert (seen.verdict, seen.since) == ("beyond the detector", TONIGHT.isoformat())
+    (warning,) = conclude(night, None).warnings
+    assert warning.startswith("drift, beyond the detector: 1 column moved (sent)")
+    assert f"sereno train flows --to {TONIGHT}" in warning
+
+
+def test_a_night_that_was_not_scored_says_why_it_is_not_known(begin):
+    night = begin(blocked=True)
+    write_night_report(night, BlockedNight("r"))
+    seen = the_page(night).drift.detector
+    assert (seen.verdict, seen.version) == ("not known", None)
+    assert "Nothing was scored" in seen.message
+
+
+def test_a_mistake_in_how_the_detector_sees_it_leaves_the_drift_of_the_columns(begin, monkeypatch):
+    def fails(*_args, **_more):
+        raise ValueError("no codes")
+
+    night = begin()
+    monkeypatch.setattr("tasks.code_drift.detector_drift", fails)
+    write_night_report(night, None)
+    page = the_page(night)
+    assert (page.drift.verdict, page.drift.detector) == ("steady", None)
+    assert page.result.warnings == ("the report lacks how the detector sees the night: ValueError: no codes",)
+
+
 def test_a_blocked_night_shows_what_moved_and_what_changed(begin):
     night = begin(blocked=True)
     write_night_report(night, BlockedNight("r"))

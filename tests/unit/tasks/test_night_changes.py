@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.results import Change, Drift, ExpectationOutcome, ModelOutcome, NightReport, NightResult, RowCounts
+from schemas.results import (
+    Change,
+    DetectorDrift,
+    Drift,
+    ExpectationOutcome,
+    ModelOutcome,
+    NightReport,
+    NightResult,
+    RowCounts,
+)
 from tasks.night_changes import MOST_KEYS, changes_between, configuration_changes, is_unusual
 
 BEFORE, TONIGHT = "2026-09-19", "2026-09-20"
@@ -117,6 +126,17 @@ def test_drift_that_sets_in_is_notable():
     found = the_changes({"drift": Drift(verdict="steady")}, {"drift": Drift(verdict="moved far")})
     assert found["drift of the columns"].notable
     assert the_changes({"drift": Drift()}, {"drift": Drift(verdict="moved")}) == {}
+
+
+def test_another_verdict_of_the_detector_is_told_and_notable_where_a_person_has_something_to_do():
+    before, stale, copes = (
+        {"drift": Drift(verdict="steady", detector=DetectorDrift(verdict=verdict))}
+        for verdict in ("steady", "stale", "columns moved")
+    )
+    found = the_changes(before, stale)["drift as the detector sees it"]
+    assert (found.before, found.tonight, found.notable) == ("steady", "stale", True)
+    assert not the_changes(before, copes)["drift as the detector sees it"].notable
+    assert the_changes({"drift": Drift(verdict="steady")}, stale) == {}
 
 
 FILE = {

@@ -18,7 +18,7 @@ from infra.runtime.project import Project
 from infra.runtime.state import State
 from schemas.dataset import Dataset
 from schemas.errors import SerenoError
-from schemas.results import Drift, ExpectationCounts, ModelOutcome, NightReport, RowCounts
+from schemas.results import DetectorDrift, Drift, ExpectationCounts, ModelOutcome, NightReport, RowCounts
 from tasks.overview import overview_html, overview_json, refresh_overview, write_overview
 from tasks.overview_rows import Overview, OverviewRow, overview_of
 from tasks.report import MOST_BYTES, write_report
@@ -117,6 +117,13 @@ def test_a_row_says_what_the_night_came_to(watched, read_page):
     row = overview_of(watched, NIGHT).rows[0]
     assert (row.rows, row.failed, row.champion, row.seconds) == (READ, 1, "17", 9.0)
     assert row.drift.verdict == "steady"
+
+
+def test_a_detector_that_is_stale_is_said_with_since_when():
+    seen = DetectorDrift(verdict="stale", since="2026-03-02", onset="sudden")
+    drift = Drift(verdict="steady", detector=seen)
+    row = OverviewRow("flows", "look", "Quiet", (), READ, 0, 20.0, None, drift)
+    assert "detector: stale, since <bdi>2026-03-02</bdi>" in overview_html(Overview("2026-03-06", (row,)))
 
 
 def test_every_dataset_is_there_also_one_without_a_file_or_a_run(watched, read_page):

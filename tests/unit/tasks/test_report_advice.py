@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.results import ExpectationOutcome, NightReport, NightResult
+from schemas.results import DetectorDrift, Drift, ExpectationOutcome, NightReport, NightResult
 from tasks.report_advice import note, off_by, subject, verdict
 
 
@@ -22,6 +22,14 @@ def test_a_hint_in_the_reason_becomes_a_step():
     told = verdict(night("failed", reason="The disk is full.\nIt holds 3 nights.\nHint: free some space"))
     assert [reason.text for reason in told.reasons] == ["The disk is full.", "It holds 3 nights."]
     assert told.steps[0].text == "Free some space."
+
+
+@pytest.mark.parametrize(("judged", "is_told"), [("stale", True), ("relations moved", True), ("columns moved", False)])
+def test_what_the_detector_makes_of_drift_is_told_where_a_person_has_something_to_do(judged, is_told):
+    seen = DetectorDrift(verdict=judged, message="Why.", advice="Train.", command="sereno train flows")
+    told = verdict(night("done").model_copy(update={"drift": Drift(verdict="steady", detector=seen)}))
+    assert ("Why." in [reason.text for reason in told.reasons]) == is_told
+    assert ("sereno train flows" in [step.command for step in told.steps]) == is_told
 
 
 def test_an_unreadable_night_cannot_be_accepted():
