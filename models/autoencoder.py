@@ -24,7 +24,6 @@ from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
-from models.calibration import threshold_for
 from models.families import Family, family, with_prior
 from models.networks import Layered, Network, wants_bounds
 from models.numbers_in import read_numbers
@@ -34,9 +33,11 @@ from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
 from models.streamed_rows import prepare
+from models.thresholds import threshold_by
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
+from schemas.threshold import METHODS, ThresholdMethod, ThresholdRule, rule_for
 
 if TYPE_CHECKING:
     from models.finish import Finished
@@ -66,6 +67,8 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         seconds: Training stops with the best epoch so far when they are over; no bound where none are given.
         rows: Training stops when as many rows passed through it, each epoch counted.
         alert_share: Share of usual rows that `predict` calls outliers.
+        threshold_method: How that share becomes a threshold: quantile; p_value: where `p_value` is at most the share;
+            tail: by the tail of the highest scores, for shares that the rows by themselves say little of.
         seed: Decides every random choice.
 
     Attributes:
@@ -95,6 +98,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         seconds: float | None = None,
         rows: int | None = None,
         alert_share: float = 0.01,
+        threshold_method: ThresholdMethod = "quantile",
         seed: int = 0,
     ) -> None:
         self.family = family
@@ -115,6 +119,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         self.seconds = seconds
         self.rows = rows
         self.alert_share = alert_share
+        self.threshold_method = threshold_method
         self.seed = seed
 
     def fit(self, X: Any, y: Any = None, *, start_from: Autoencoder | None = None) -> Self:  # noqa: N803  (scikit-learn's names)
@@ -241,6 +246,11 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         return self._fitted.threshold
 
     @property
+    def threshold_rule(self) -> ThresholdRule:
+        """How the threshold comes about, in the words of a dataset file."""
+        return rule_for(self.threshold_method, self.alert_share)
+
+    @property
     def code_size(self) -> int:
         """Numbers of a code."""
         return int(self._fitted.detector["code"]["size"])
@@ -264,9 +274,12 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             value = getattr(self, name)
             if not (value is None and name in ("epochs", "learning_rate")) and not value > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be above 0")
-        for name in ("trim", "alert_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be at least 0 and below 1")
+        if not 0 <= self.trim < 1:
+            raise ConfigError(f"trim is {self.trim!r}, and must be at least 0 and below 1")
+        if not 0 < self.alert_share < 1:
+            raise ConfigError(f"alert_share is {self.alert_share!r}, and must be above 0 and below 1")
+        if self.threshold_method not in METHODS:
+            raise ConfigError(f"threshold_method is {self.threshold_method!r}", hint=f"known: {', '.join(METHODS)}")
         budget = Budget(
             epochs=self.epochs or chosen.pace.epochs,
             patience=self.patience,
@@ -376,7 +389,7 @@ def bundle_contents(
         "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
         "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
         **judge_facts(made.judge),
-        "threshold": threshold_for(made.calibration, asked.alert_share),
+        "threshold": threshold_by(asked.threshold_rule, made.calibration, asked.alert_share),
         "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
     }
     return BundleContents(
