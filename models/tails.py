@@ -15,7 +15,7 @@ import numpy as np
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
-TAIL_ROWS = 50
+TAIL_ROWS = 100
 FEW_DIFFERENT = 20
 SHAPES = (0.0, 0.5)
 """A shape below 0 would end the tail near the highest score, one above 0.5 has no variance to be fitted by."""
@@ -45,12 +45,17 @@ class Tail:
         return self.start + self.scale * math.expm1(self.shape * times) / self.shape
 
 
+def least_rows(rows: int) -> int:
+    """How many of so many calibration scores make the tail at least: a tenth, until they are `TAIL_ROWS`."""
+    return max(1, min(TAIL_ROWS, rows // 10))
+
+
 def fit_tail(calibration: Matrix, rows: int) -> Tail:
     """Fit the tail of the highest scores.
 
     Args:
         calibration: Sorted calibration scores.
-        rows: How many of the highest make it; fewer where others equal the score at which it would begin.
+        rows: How many of the highest make it; fewer where some of them equal the score at which it begins.
     """
     rows = max(1, min(rows, len(calibration) - 1))
     start = float(calibration[-rows - 1]) if len(calibration) > rows else float(calibration[0])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.calibration import DIGITS, Matrix, threshold_for
-from models.tails import fit_tail
+from models.tails import fit_tail, least_rows
 from schemas.threshold import METHODS, BudgetRule, PValueRule, TailRule, ThresholdRule, rule_for, wished_share
 
 HALF_DIGIT = 0.5 * 10.0**-DIGITS  # scores are rounded: no score lies between one of them and this much above it
@@ -73,10 +73,9 @@ def _where_p_values_end(calibration: Matrix, at_most: float) -> float:
 
 def _in_tail(calibration: Matrix, risk: float, level: float) -> float:
     """Where the generalised Pareto tail leaves that risk; the quantile itself where it lies before the tail."""
-    tail = fit_tail(calibration, max(math.ceil((1.0 - level) * len(calibration)), 1))
+    rows = len(calibration)
+    tail = fit_tail(calibration, max(math.ceil((1.0 - level) * rows), least_rows(rows)))
     if risk >= tail.share:
         return min(threshold_for(calibration, risk), tail.start)
-    threshold = tail.score_at(risk)
-    if risk * len(calibration) < 1.0:
-        return max(threshold, float(calibration[-1]) + 10.0**-DIGITS)
-    return threshold
+    least = float(calibration[-1]) + 10.0**-DIGITS if risk * rows < 1.0 else -math.inf
+    return max(tail.score_at(risk), least)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infra.runtime.work import session_folder
-from schemas.errors import PromotionRefused, UsageError, listed
+from schemas.errors import PromotionRefused, UsageError
 from schemas.results import TrainingSummary
 from schemas.threshold import RULES, BudgetRule, TailRule, ThresholdRule, rule_for, wished_share
 from tasks.versions import align_alias
@@ -176,7 +176,7 @@ def new_setting(bundle: Bundle, wish: Wish, settings: DetectorSettings, usual_ro
 
     given = {name: value for name, value in asdict(wish).items() if value is not None}
     if len(given) > 1:
-        raise UsageError(f"{listed(map(_option, given))} say the same thing", hint="give one of them")
+        raise UsageError(f"{' and '.join(map(_option, given))} say the same thing", hint="give one of them")
     if any(not math.isfinite(value) for value in given.values()):
         raise UsageError(f"{next(iter(given.values()))} is not a number to set a threshold by")
     if wish.threshold is not None:
