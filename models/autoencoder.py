@@ -33,11 +33,11 @@ from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
 from models.streamed_rows import prepare
-from models.thresholds import threshold_by
+from models.thresholds import by_method
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
-from schemas.threshold import METHODS, ThresholdMethod, ThresholdRule, rule_for
+from schemas.threshold import ThresholdMethod, rule_for
 
 if TYPE_CHECKING:
     from models.finish import Finished
@@ -246,11 +246,6 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         return self._fitted.threshold
 
     @property
-    def threshold_rule(self) -> ThresholdRule:
-        """How the threshold comes about, in the words of a dataset file."""
-        return rule_for(self.threshold_method, self.alert_share)
-
-    @property
     def code_size(self) -> int:
         """Numbers of a code."""
         return int(self._fitted.detector["code"]["size"])
@@ -276,10 +271,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be above 0")
         if not 0 <= self.trim < 1:
             raise ConfigError(f"trim is {self.trim!r}, and must be at least 0 and below 1")
-        if not 0 < self.alert_share < 1:
-            raise ConfigError(f"alert_share is {self.alert_share!r}, and must be above 0 and below 1")
-        if self.threshold_method not in METHODS:
-            raise ConfigError(f"threshold_method is {self.threshold_method!r}", hint=f"known: {', '.join(METHODS)}")
+        rule_for(self.threshold_method, self.alert_share)
         budget = Budget(
             epochs=self.epochs or chosen.pace.epochs,
             patience=self.patience,
@@ -389,7 +381,7 @@ def bundle_contents(
         "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
         "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
         **judge_facts(made.judge),
-        "threshold": threshold_by(asked.threshold_rule, made.calibration, asked.alert_share),
+        "threshold": by_method(asked.threshold_method, made.calibration, asked.alert_share),
         "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
     }
     return BundleContents(

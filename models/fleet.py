@@ -31,7 +31,7 @@ from models.numbers_in import read_numbers
 from models.plain_rows import check_rows, prepare_rows
 from models.row_source import Rows
 from models.scoring import Reconstructor
-from models.thresholds import threshold_by
+from models.thresholds import by_method
 from models.trainer import Trained
 from models.transform import Transform
 from schemas.errors import ConfigError, SerenoError, TrainingFailed, UnreadableInput
@@ -196,7 +196,7 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fit, stop, calibrate = parts
         known = Known(fit, stop, calibrate, lends_all=True)
         judge, calibration = judged(reconstruct, piece.network, transform, known, self.estimator.seed)
-        threshold = threshold_by(self.estimator.threshold_rule, calibration, self.estimator.alert_share)
+        threshold = by_method(self.estimator.threshold_method, calibration, self.estimator.alert_share)
         return _Member(transform, trained, judge, calibration, threshold)
 
     def _opened(self, trained: Trained) -> Reconstructor:

@@ -10,7 +10,16 @@ import numpy as np
 
 from models.calibration import DIGITS, Matrix, threshold_for
 from models.tails import fit_tail, least_rows
-from schemas.threshold import METHODS, BudgetRule, PValueRule, TailRule, ThresholdRule, rule_for, wished_share
+from schemas.threshold import (
+    METHODS,
+    BudgetRule,
+    PValueRule,
+    TailRule,
+    ThresholdMethod,
+    ThresholdRule,
+    rule_for,
+    wished_share,
+)
 
 HALF_DIGIT = 0.5 * 10.0**-DIGITS  # scores are rounded: no score lies between one of them and this much above it
 
@@ -43,6 +52,15 @@ def threshold_by(rule: ThresholdRule, calibration: Matrix, share: float) -> floa
     if isinstance(rule, TailRule):
         return _in_tail(calibration, share, rule.level)
     return threshold_for(calibration, share)
+
+
+def by_method(method: ThresholdMethod, calibration: Matrix, share: float) -> float:
+    """The score above which a row is an alert, for methods that a share by itself decides.
+
+    Raises:
+        ConfigError: The share is not above 0 and below 1, or no method is called so.
+    """
+    return threshold_by(rule_for(method, share), calibration, share)
 
 
 def choices(calibration: Matrix, share: float) -> Iterator[Choice]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from schemas.errors import ConfigError
+
 Rare = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -59,7 +61,13 @@ METHODS: tuple[ThresholdMethod, ...] = get_args(ThresholdMethod)
 
 
 def rule_for(method: ThresholdMethod, share: float) -> ThresholdRule:
-    """The rule of a method for a share of alerts above 0 and below 1."""
+    """The rule of a method for a share of alerts.
+
+    Raises:
+        ConfigError: The share is not above 0 and below 1, or no method is called so.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"the share of alerts is {share!r}, and must be above 0 and below 1")
     match method:
         case "quantile":
             return QuantileRule(method=method, share=share)
@@ -67,6 +75,8 @@ def rule_for(method: ThresholdMethod, share: float) -> ThresholdRule:
             return PValueRule(method=method, at_most=share)
         case "tail":
             return TailRule(method=method, risk=share)
+        case _:
+            raise ConfigError(f"no threshold comes about by {method!r}", hint=f"known: {', '.join(METHODS)}")
 
 
 def wished_share(rule: ThresholdRule, budget: float, rows: float) -> float:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from models.autoencoder import Autoencoder
 from models.bundle import open_bundle, write_bundle
 from models.row_source import ParquetRows
-from models.thresholds import threshold_by
+from models.thresholds import by_method
 from schemas.errors import BundleError, ConfigError, TrainingFailed, UnreadableInput
 
 WIDTH = 9
@@ -79,7 +79,7 @@ def test_rows_that_do_not_hang_together_score_high(fitted):
 def test_the_threshold_comes_about_as_asked(rows, method, tmp_path):
     asked = Autoencoder("dense", **{**QUICK, "epochs": 2}, threshold_method=method, alert_share=0.04).fit(rows)
     scores = asked._contents.calibration
-    assert asked.threshold == threshold_by(asked.threshold_rule, scores, 0.04)
+    assert asked.threshold == by_method(method, scores, 0.04)
     assert np.mean(scores > asked.threshold) == pytest.approx(0.04, abs=0.01)
     if method == "p_value":
         assert np.array_equal(asked.predict(rows) == -1, asked.p_value(rows) <= 0.04)
@@ -213,8 +213,8 @@ def test_columns_that_are_missing_later_are_named(on_a_frame):
         ({"scaling": "log"}, "scaling is 'log'"),
         ({"epochs": 0}, "epochs is 0, and must be above 0"),
         ({"trim": 1.0}, "trim is 1.0"),
-        ({"alert_share": 0.0}, "alert_share is 0.0, and must be above 0"),
-        ({"threshold_method": "budget"}, "threshold_method is 'budget'"),
+        ({"alert_share": 0.0}, "share of alerts is 0.0, and must be above 0"),
+        ({"threshold_method": "budget"}, "no threshold comes about by 'budget'"),
         ({"hidden": (0,)}, "hidden.0 is 0"),
     ],
 )
