@@ -69,8 +69,8 @@ def _print(outcome: Recalibration, *, dry_run: bool) -> None:
         say(f"{outcome.dataset}: version {outcome.version} is champion already, with this threshold")
     say(f"  threshold {before.threshold:.4f} -> {after.threshold:.4f} ({in_words(after.rule)})")
     say(
-        f"  about {after.budget:.1f} alerts among {after.rows:,.0f} rows of a usual night ({after.share:.3%}), "
-        f"before {before.budget:.1f} among {before.rows:,.0f}"
+        f"  about {after.budget:,.3g} alerts among {after.rows:,.0f} rows of a usual night ({after.share:.3%}), "
+        f"before {before.budget:,.3g} among {before.rows:,.0f}"
     )
     say(
         f"  of the last {outcome.nights_seen} scored nights {len(outcome.nights)} have scores of this detector:"
