@@ -9,12 +9,14 @@
 
 Missing values count as the column's median; infinities are refused in `fit` and score as very large numbers later; a
 constant column is only shifted. Of the rows, 70 % are learned from, 10 % say when to stop and what residual is normal,
-and 20 % calibrate. Training needs TensorFlow, which is imported then; all else needs ONNX Runtime alone.
+and 20 % calibrate; of an ensemble's, whose members tell what is normal, 85, 5 and 10 %. Training needs TensorFlow,
+which is imported then; all else needs ONNX Runtime alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
 from models.families import Family, family, with_prior
-from models.networks import Layered, Network, wants_bounds
+from models.networks import Layered, Network, is_ensemble, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling
 from models.plain_rows import check_rows, prepare_rows
@@ -147,7 +149,13 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             check_rows(numbers, names)
             columns = names or tuple(f"x{at}" for at in range(numbers.shape[1]))
             transform, *parts = prepare_rows(
-                numbers, columns, self.scaling, self.seed, as_they_are=classes, bounded=bounded
+                numbers,
+                columns,
+                self.scaling,
+                self.seed,
+                as_they_are=classes,
+                bounded=bounded,
+                to_the_full=is_ensemble(config),
             )
         contents, trained = _trained(chosen, config, budget, self, transform, parts, start_from)
         return self.become(contents, trained, names)
@@ -364,6 +372,8 @@ def _trained(
 
     fit, stop, calibrate = parts
     piece = WORKSHOP.workpiece(chosen.name, transform.width, config)
+    if asked.epochs is None:
+        budget = replace(budget, epochs=chosen.pace.epochs_of(len(fit) + len(stop) + len(calibrate)))
     start = None if start_from is None else start_from._start(len(piece.weights()[0]))  # noqa: SLF001  (of this class)
     trained = train(piece, fit, stop, budget, seed=asked.seed, start=start)
     known = Known(fit, stop, calibrate, lends_all=isinstance(fit, np.ndarray))

@@ -9,7 +9,7 @@
     weights.keras      the Keras model, for those who train on
     calibration.npy    sorted float64 scores of held-out rows
     reference.npy      float32 rows that others are compared with, encoded; with the next two in protocol 3
-    spread.npy         float64, what distance is usual around each
+    spread.npy         float64, what distance is usual around each, a column a view
     ranks.npy          float64, a row a number that enters by rank: its place, center, scale and knots
 
 Everything is checked before anything is read, and what is read are the very bytes that were checked.
@@ -24,7 +24,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import numpy as np
 
 from models.calibration import ScoreMap
 from models.durable import sync, write_synced
-from models.judge import Judge
+from models.judge import Judge, Level
 from models.neighbours import Neighbours
 from models.ranks import Ranks
 from models.transform import Transform
@@ -84,7 +84,10 @@ class BundleContents:
     @property
     def judge(self) -> Judge:
         """Rows and reconstructions to parts of a score."""
-        return Judge(self.score_map, self.neighbours)
+        if self.neighbours is None:
+            return Judge(self.score_map)
+        levels = tuple(Level(**level) for level in self.detector["neighbours"]["levels"])
+        return Judge(self.score_map, self.neighbours, levels)
 
     @property
     def score_map(self) -> ScoreMap:
@@ -122,7 +125,11 @@ def judge_facts(judge: Judge) -> dict[str, Any]:
     score_map = judge.score_map
     facts: dict[str, Any] = {"score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)}}
     if judge.neighbours is not None:
-        facts["neighbours"] = {"count": judge.neighbours.count, "rows": len(judge.neighbours.reference)}
+        facts["neighbours"] = {
+            "count": judge.neighbours.count,
+            "rows": len(judge.neighbours.reference),
+            "levels": [asdict(level) for level in judge.levels],
+        }
     return facts
 
 
@@ -346,18 +353,27 @@ def _check_shapes(bundle: Bundle) -> None:
         raise ValueError("detector.json does not fit transform.json")
     if bundle.neighbours is not None:
         _check_neighbours(bundle.neighbours, width)
+        _check_levels(bundle.judge.levels, bundle.neighbours.spread.shape[1])
+
+
+def _check_levels(levels: tuple[Level, ...], views: int) -> None:
+    numbers = [(level.floor, level.middle, level.rise, level.weight) for level in levels]
+    if len(levels) != views + 1 or not np.isfinite(numbers).all() or min(level.floor for level in levels) <= 0:
+        raise ValueError("detector.json must say the level of each view and of residuals")
+    if min(min(level.rise, level.weight) for level in levels) <= 0:
+        raise ValueError("detector.json has a level of no rise or no weight")
 
 
 def _check_neighbours(neighbours: Neighbours, width: int) -> None:
     reference, spread = neighbours.reference, neighbours.spread
     ranks = neighbours.ranks
-    lifted = width if ranks is None else width + len(ranks.at)
+    lifted, views = (width, 1) if ranks is None else (width + len(ranks.at), 2)
     if reference.dtype != np.float32 or reference.shape != (len(spread), lifted) or not np.isfinite(reference).all():
         raise ValueError("reference.npy must hold finite float32 rows as wide as transform.json and ranks.npy say")
     if ranks is not None and len(ranks.at) and not _are_ranks(ranks, width):
         raise ValueError("ranks.npy must hold places within a row, and finite, ascending knots")
-    if spread.dtype != np.float64 or spread.ndim != 1 or not (np.isfinite(spread) & (spread >= 0)).all():
-        raise ValueError("spread.npy must hold finite float64 distances")
+    if spread.dtype != np.float64 or spread.shape[1:] != (views,) or not (np.isfinite(spread) & (spread >= 0)).all():
+        raise ValueError("spread.npy must hold finite float64 distances, a column a view")
     if not 0 < neighbours.count < len(reference):
         raise ValueError("detector.json names more neighbours than reference.npy has")
 

@@ -49,7 +49,6 @@ def fit_score_map(
     reconstructed: np.ndarray[Any, Any],
     weights: Matrix,
     starts: Sequence[int],
-    power: float = 1.0,
 ) -> ScoreMap:
     """Learn what residual is normal for each number, on held-out rows.
 
@@ -58,11 +57,10 @@ def fit_score_map(
         reconstructed: Their reconstructions [rows, width].
         weights: How much each number counts within its column, [width].
         starts: Where each column's numbers start, [columns].
-        power: Of what is normal, by which squared residuals are divided: 1 makes all columns count alike, 0 by size.
     """
     residuals = rows.astype(np.float64) - reconstructed.astype(np.float64)
     squares: Matrix = residuals * residuals
-    factors = weights / np.maximum(squares.sum(axis=0) / len(squares), FLOOR) ** power
+    factors = weights / np.maximum(squares.sum(axis=0) / len(squares), FLOOR)
     return ScoreMap(tuple(factors.tolist()), tuple(int(start) for start in starts))
 
 

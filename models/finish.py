@@ -9,7 +9,8 @@ import numpy as np
 
 from models import keras_archive, onnx_export
 from models.calibration import Matrix, fit_score_map, scores_of
-from models.judge import Judge
+from models.judge import Judge, fit_judge
+from models.nearest import Places
 from models.neighbours import fit_neighbours
 from models.networks import Network
 from models.ranks import fit_ranks
@@ -18,7 +19,6 @@ from models.transform import Transform
 
 COMPARED_ROWS = 2_000
 MOST_JUDGED = 20_000
-ROOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,26 @@ def judged(
         seed: Decides which rows are the reference.
     """
     starts = [group.start for group in transform.groups.values()]
-    seen = np.concatenate([known.fit, known.stop]) if isinstance(known.fit, np.ndarray) else known.stop
     if network.members is None:
         score_map = fit_score_map(known.stop, reconstruct(known.stop), transform.weights, starts)
-    else:
-        # Each row by the member that it did not teach: so all rows tell what residual is normal, not the few held out.
-        some = seen[:MOST_JUDGED]
-        score_map = fit_score_map(some, network.members.by_untaught(some), transform.weights, starts, ROOT)
-    judge, of, nearness = Judge(score_map), None, network.nearness
-    if nearness is not None:
-        rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
-        ranks = fit_ranks(rows) if nearness.ranks else None
-        neighbours, places = fit_neighbours(rows, nearness.count, nearness.most, seed, nearness.kind, ranks)
-        judge = Judge(score_map, neighbours)
-        of = places[-len(known.calibrate) :] if known.lends_all else None
-    parts = judge.parts(known.calibrate, reconstruct(known.calibrate), of=of)
-    return judge, np.sort(scores_of(parts))
+        return Judge(score_map), _calibrated(Judge(score_map), reconstruct, known.calibrate)
+    seen = np.concatenate([known.fit, known.stop]) if isinstance(known.fit, np.ndarray) else known.stop
+    # Each row by the member that it did not teach: so all rows tell what residual is normal, not the few held out.
+    some = seen[:MOST_JUDGED]
+    untaught = network.members.by_untaught(some)
+    score_map = fit_score_map(some, untaught, transform.weights, starts)
+    nearness = network.nearness
+    if nearness is None:
+        return Judge(score_map), _calibrated(Judge(score_map), reconstruct, known.calibrate)
+    rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
+    ranks = fit_ranks(rows) if nearness.ranks else None
+    neighbours, places = fit_neighbours(rows, nearness.count, nearness.most, seed, nearness.kind, ranks)
+    share = min(1.0, nearness.most / len(rows))
+    judge = fit_judge(score_map, neighbours, some, untaught, places[: len(some)], share)
+    of = places[-len(known.calibrate) :] if known.lends_all else None
+    return judge, _calibrated(judge, reconstruct, known.calibrate, of)
+
+
+def _calibrated(judge: Judge, reconstruct: Reconstructor, rows: Any, of: Places | None = None) -> Matrix:
+    """Sorted scores of calibration rows."""
+    return np.sort(scores_of(judge.parts(rows, reconstruct(rows), of=of)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from models.finish import Finished, Known, finish
 from models.networks import Network
 from models.split import Parts, bounded, split
 from models.thresholds import threshold_by
-from models.trainer import Budget, Curve, Progress, Weights, train
+from models.trainer import Budget, Curve, Weights, train
 from models.training_request import TrainingOutcome, TrainingRequest
 from models.transform import Transform, fit_transform
 from models.workshop import WORKSHOP, Workpiece
@@ -32,6 +32,7 @@ from schemas.threshold import ThresholdRule, wished_share
 logger = logging.getLogger("sereno.training")
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+OnEpoch = Callable[[int, int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Made:
     started_from: str | None
 
 
-def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcome:
+def fit_detector(request: TrainingRequest, progress: OnEpoch) -> TrainingOutcome:
     """Make a detector and write its bundle.
 
     Args:
         request: What to train on, and for whom.
-        progress: Called after each epoch with (epoch from 1, loss, held-out loss).
+        progress: Called after each epoch with (epoch from 1, most epochs, loss, held-out loss).
 
     Raises:
         TrainingFailed: When the sample is too small or unreadable, training diverges or overruns, or the exported graph
@@ -88,7 +89,7 @@ def _checkpoints_end(folder: Path | None) -> Iterator[None]:
         remove_checkpoints(folder)
 
 
-def _fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcome:
+def _fit_detector(request: TrainingRequest, progress: OnEpoch) -> TrainingOutcome:
     started = time.monotonic()
     settings = request.dataset.detector
     if not request.dataset.features:
@@ -147,13 +148,13 @@ def _fit_transform(request: TrainingRequest, parts: Parts) -> Transform:
     return fit_transform(parts.fit, dataset.features, nullable=nullable, timezone=dataset.timezone)
 
 
-def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: Progress) -> Made:
+def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, progress: OnEpoch) -> Made:
     settings = request.dataset.detector
     chosen = family(settings.family)
     config = chosen.configure(settings)
     piece = WORKSHOP.workpiece(settings.family, transform.width, config)
     budget = Budget(
-        epochs=most_epochs(settings),
+        epochs=most_epochs(settings, len(encoded.fit) + len(encoded.stop) + len(encoded.calibrate)),
         patience=settings.patience,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate or chosen.pace.learning_rate,
@@ -168,7 +169,7 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         encoded.stop,
         budget,
         seed=request.seed,
-        progress=progress,
+        progress=lambda epoch, *losses: progress(epoch, budget.epochs, *losses),
         checkpoints=_checkpoints(request, piece.network.model, encoded),
         start=start,
     )

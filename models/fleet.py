@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from models.autoencoder import Autoencoder, Matrix, bundle_contents
 from models.calibration import p_values, scores_of
 from models.judge import Judge
-from models.networks import wants_bounds
+from models.networks import is_ensemble, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_rows import check_rows, prepare_rows
 from models.row_source import Rows
@@ -173,7 +173,13 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                 continue
             scaling = self.estimator.scaling
             transform, *parts = prepare_rows(
-                numbers[at], self.columns_, scaling, seed, as_they_are=classes, bounded=wants_bounds(config)
+                numbers[at],
+                self.columns_,
+                scaling,
+                seed,
+                as_they_are=classes,
+                bounded=wants_bounds(config),
+                to_the_full=is_ensemble(config),
             )
             encoded[entity] = transform, parts
         jobs = [Job(parts[0], parts[1], seed) for _, parts in encoded.values()]

@@ -1,8 +1,9 @@
 """How far a row lies from the training rows nearest to it, over how far these lie from theirs.
 
 The mean distance to a few near rows finds what most detectors miss; over the local distance (as in LOF, Breunig et
-al., 2000) it tells the edge of a loose crowd from a stranger beside a dense one. The reference is bounded, so that
-scoring costs the same whatever was trained on; it lies in the bundle, as rows or as centroids.
+al., 2000) it tells the edge of a loose crowd from a stranger beside a dense one. Near rows are sought twice, by the
+scale of numbers and by their rank: each finds what the other does not. The reference is bounded, so that scoring costs
+the same whatever was trained on; it lies in the bundle, as rows or as centroids.
 """
 
 from __future__ import annotations
@@ -13,15 +14,51 @@ from typing import Any, Literal
 
 import numpy as np
 
+from models.nearest import AT_ONCE, Nearest, Places, Rows
 from models.ranks import Ranks
 
-Rows = np.ndarray[Any, np.dtype[np.float32]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
-Places = np.ndarray[Any, np.dtype[np.intp]]
 
-AT_ONCE = 1_024  # rows; always as many, filled up: a product of another shape rounds differently
-GROUPS = 16
 LOCAL_FLOOR = 0.1
+
+
+@dataclass(frozen=True)
+class View:
+    """One space in which near rows are sought.
+
+    Args:
+        reference: float32 [references, numbers].
+        spread: Mean distance of each to its own near ones, float64 [references].
+        count: How many near rows count.
+    """
+
+    reference: Rows
+    spread: Matrix
+    count: int
+
+    def terms(self, rows: Rows, own: Places | None) -> tuple[Matrix, Matrix]:
+        """How far out each of at most `AT_ONCE` rows is, [rows], and what its numbers add to that, [rows, numbers].
+
+        Args:
+            rows: In this space.
+            own: See `Nearest.of`.
+        """
+        near = self._search.of(rows, own)
+        # Once more, and exactly: the search loses what is small beside the numbers themselves.
+        squares = np.square(rows[:, None, :].astype(np.float64) - self.reference[near])
+        mean = np.sqrt(squares.sum(axis=2)).mean(axis=1)
+        local = self.spread[near].mean(axis=1)
+        far: Matrix = mean * np.sqrt(mean / (local + self._floor))
+        return far, squares.mean(axis=1)
+
+    @cached_property
+    def _search(self) -> Nearest:
+        return Nearest(self.reference, self.count)
+
+    @cached_property
+    def _floor(self) -> float:
+        """Distance below which no crowd counts as denser."""
+        return float(max(np.median(self.spread) * LOCAL_FLOOR, 1e-9))
 
 
 @dataclass(frozen=True)
@@ -30,7 +67,7 @@ class Neighbours:
 
     Args:
         reference: float32 [references, width], and with ranks as many more as are ranked.
-        spread: Mean distance of each to its own near ones, float64 [references].
+        spread: Mean distance of each to its own near ones, a column a view, float64 [references, views].
         count: How many near rows count.
         ranks: What gives a row's ranks, which stand behind its numbers; None where scales alone count.
     """
@@ -49,80 +86,30 @@ class Neighbours:
                 of itself.
 
         Returns:
-            How far out each row is, [rows], 1 for a usual one; and the part of each number in its distance, [rows,
-            width], which adds up to 1 or to 0.
+            How far out each row is in each view, [views, rows]; and the part of each number in that distance, [rows,
+            width], added up over the views, each of which has parts that add up to 1 or to 0.
         """
-        far, parts = np.empty(len(rows)), np.empty(rows.shape)
+        views = self._views
+        far, parts = np.empty((len(views), len(rows))), np.zeros(rows.shape)
         for start in range(0, len(rows), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            lifted = lift(rows[some], self.ranks)
-            far[some], squares = self._terms(lifted, None if of is None else of[some])
-            parts[some] = squares[:, : rows.shape[1]]
-            if self.ranks is not None:
-                parts[some][:, self.ranks.at] += squares[:, rows.shape[1] :]
+            own = None if of is None else of[some]
+            for place, view in enumerate(views):
+                seen = rows[some] if place == 0 else _ranked(self.ranks, rows[some])
+                far[place, some], squares = view.terms(seen, own)
+                total = squares.sum(axis=1, keepdims=True)
+                shares = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
+                parts[some][:, self._numbers(place)] += shares
         return far, parts
 
-    def _terms(self, rows: Rows, of: Places | None) -> tuple[Matrix, Matrix]:
-        near = self.nearest(rows, of)
-        # Once more, and exactly: the product above loses what is small beside the numbers themselves.
-        squares = np.square(rows[:, None, :].astype(np.float64) - self.reference[near])
-        distances = np.sqrt(squares.sum(axis=2))
-        mean = distances.mean(axis=1)
-        local = self.spread[near].mean(axis=1)
-        far = mean * np.sqrt(mean / (local + self._floor)) / self._usual
-        parts = squares.mean(axis=1)
-        total = parts.sum(axis=1, keepdims=True)
-        return far, np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
+    def _numbers(self, place: int) -> Any:
+        """Which numbers of a row a view looks at."""
+        return slice(None) if place == 0 or self.ranks is None else self.ranks.at
 
     @cached_property
-    def _floor(self) -> float:
-        """Distance below which no crowd counts as denser."""
-        return float(max(np.median(self.spread) * LOCAL_FLOOR, 1e-9))
-
-    @cached_property
-    def _usual(self) -> float:
-        """The middle of what the reference's own rows would get."""
-        of_rows = self.spread * np.sqrt(self.spread / (self.spread + self._floor))
-        return float(max(np.median(of_rows), self._floor))
-
-    @cached_property
-    def _blocks(self) -> tuple[Rows, Rows]:
-        """The reference in groups of equal size: -2 times its rows [width, groups * size], and their squared norms."""
-        count = -(-len(self.reference) // GROUPS) * GROUPS
-        filled = np.zeros((count, self.reference.shape[1]), np.float32)
-        filled[: len(self.reference)] = self.reference
-        norms = np.full(count, np.inf, np.float32)
-        norms[: len(self.reference)] = np.square(self.reference).sum(axis=1)
-        return np.ascontiguousarray(-2.0 * filled.T), norms
-
-    def nearest(self, rows: Rows, of: Places | None = None) -> Places:
-        """The nearest references of at most `AT_ONCE` rows that have their ranks, [rows, count], in no order.
-
-        The smallest of each group comes first, which costs one pass: the nearest `count` stand in the `count` groups
-        whose smallest are smallest.
-
-        Args:
-            rows: As wide as the reference.
-            of: See `terms`.
-        """
-        product, norms = self._blocks
-        padded = np.zeros((AT_ONCE, rows.shape[1]), np.float32)
-        padded[: len(rows)] = rows
-        # Without the row's own square, which changes no order.
-        distances = (padded @ product)[: len(rows)]
-        distances += norms
-        if of is not None:
-            own = np.flatnonzero(of >= 0)
-            distances[own, of[own]] = np.inf
-        size = distances.shape[1] // GROUPS
-        grouped = distances.reshape(len(rows), GROUPS, size)
-        if size <= self.count:
-            return np.argpartition(distances, self.count - 1, axis=1)[:, : self.count]
-        smallest = grouped.min(axis=1)
-        chosen = np.argpartition(smallest, self.count - 1, axis=1)[:, : self.count]
-        among = (chosen[:, None, :] + size * np.arange(GROUPS)[None, :, None]).reshape(len(rows), -1)
-        best = np.argpartition(np.take_along_axis(distances, among, axis=1), self.count - 1, axis=1)[:, : self.count]
-        return np.take_along_axis(among, best, axis=1)
+    def _views(self) -> tuple[View, ...]:
+        references = _apart(self.reference, self.ranks)
+        return tuple(View(reference, self.spread[:, place], self.count) for place, reference in enumerate(references))
 
 
 def fit_neighbours(
@@ -147,6 +134,8 @@ def fit_neighbours(
         The neighbours, and where the reference has each row, -1 where it has not.
     """
     places = np.full(len(rows), -1, np.intp)
+    if ranks is not None and len(ranks.at) == 0:
+        ranks = None
     if kind == "centroids":
         reference = _centroids(lift(rows, ranks), max(count + 1, min(most, len(rows) // 5)), seed)
     else:
@@ -154,19 +143,37 @@ def fit_neighbours(
         places[chosen] = np.arange(len(chosen))
         reference = lift(rows[chosen], ranks)
     count = min(count, len(reference) - 1)
-    draft = Neighbours(reference, np.ones(len(reference)), count)
-    spread = np.empty(len(reference))
-    for start in range(0, len(reference), AT_ONCE):
-        some = np.arange(start, min(start + AT_ONCE, len(reference)))
-        near = draft.nearest(reference[some], some)
-        squares = np.square(reference[some, None, :].astype(np.float64) - reference[near])
-        spread[some] = np.sqrt(squares.sum(axis=2)).mean(axis=1)
+    spread = np.column_stack([_spread(view, count) for view in _apart(reference, ranks)])
     return Neighbours(reference, spread, count, ranks), places
 
 
 def lift(rows: Rows, ranks: Ranks | None) -> Rows:
     """Rows [rows, width] with their ranks behind them, where there are some."""
     return rows if ranks is None else np.concatenate([rows, ranks.of(rows)], axis=1)
+
+
+def _ranked(ranks: Ranks | None, rows: Rows) -> Rows:
+    return rows if ranks is None else ranks.of(rows)
+
+
+def _apart(reference: Rows, ranks: Ranks | None) -> tuple[Rows, ...]:
+    """A lifted reference view by view: on the scale, then by rank."""
+    if ranks is None:
+        return (reference,)
+    width = reference.shape[1] - len(ranks.at)
+    return np.ascontiguousarray(reference[:, :width]), np.ascontiguousarray(reference[:, width:])
+
+
+def _spread(reference: Rows, count: int) -> Matrix:
+    """Mean distance of each reference row to its own near ones, float64 [references]."""
+    search = Nearest(reference, count)
+    spread = np.empty(len(reference))
+    for start in range(0, len(reference), AT_ONCE):
+        some = np.arange(start, min(start + AT_ONCE, len(reference)))
+        near = search.of(reference[some], some)
+        squares = np.square(reference[some, None, :].astype(np.float64) - reference[near])
+        spread[some] = np.sqrt(squares.sum(axis=2)).mean(axis=1)
+    return spread
 
 
 def _centroids(rows: Rows, count: int, seed: int) -> Rows:

@@ -114,6 +114,11 @@ def wants_bounds(config: Layered) -> bool:
     return bool(getattr(config, "bounded", False))
 
 
+def is_ensemble(config: Layered) -> bool:
+    """Whether each row has a member that it did not teach, which tells what is normal for it."""
+    return int(getattr(config, "members", 1)) > 1
+
+
 def assemble(
     width: int,
     config: Layered,

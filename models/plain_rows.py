@@ -15,6 +15,7 @@ from schemas.errors import UnreadableInput, listed
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 FIT, STOP = 0.7, 0.8
+FIT_TO_THE_FULL, STOP_TO_THE_FULL = 0.85, 0.9
 LEAST_ROWS = 20
 
 
@@ -50,7 +51,14 @@ def check_rows(numbers: Matrix, names: tuple[str, ...] | None) -> None:
 
 
 def prepare_rows(
-    numbers: Matrix, columns: tuple[str, ...], scaling: Scaling, seed: int, *, as_they_are: int, bounded: bool = False
+    numbers: Matrix,
+    columns: tuple[str, ...],
+    scaling: Scaling,
+    seed: int,
+    *,
+    as_they_are: int,
+    bounded: bool = False,
+    to_the_full: bool = False,
 ) -> tuple[Transform, Rows, Rows, Rows]:
     """Split rows into parts, and scale them.
 
@@ -61,23 +69,24 @@ def prepare_rows(
         seed: Decides which part a row is in.
         as_they_are: How many columns at the end are not scaled.
         bounded: Whether the others are softly bounded.
+        to_the_full: Whether more rows teach and all say the scales, as where others than held-out ones tell what is
+            normal.
 
     Returns:
         The transform; fit, early-stop and calibration rows, float32 [rows, width] each.
     """
-    parts = _parts_of(numbers, seed)
+    parts = _parts_of(numbers, seed, (FIT_TO_THE_FULL, STOP_TO_THE_FULL) if to_the_full else (FIT, STOP))
     # For the ends of a range all rows count: a loss that needs values within 0 and 1 would refuse held-out ones beyond.
-    seen = np.concatenate(parts) if scaling == "minmax" else parts[0]
+    seen = np.concatenate(parts) if scaling == "minmax" or to_the_full else parts[0]
     transform = Transform(tuple(fit_plain(columns, seen, scaling, as_they_are=as_they_are, bounded=bounded)))
     fit, stop, calibrate = (transform.apply(pd.DataFrame(part, columns=list(columns))) for part in parts)
     return transform, fit, stop, calibrate
 
 
-def _parts_of(numbers: Matrix, seed: int) -> list[Matrix]:
-    """Fit, early stop and calibration rows."""
+def _parts_of(numbers: Matrix, seed: int, ends: tuple[float, float]) -> list[Matrix]:
+    """Fit, early stop and calibration rows; `ends` are those of the first two, as shares."""
     order = np.random.default_rng(seed).permutation(len(numbers))
-    first, second = int(FIT * len(numbers)), int(STOP * len(numbers))
-    parts = np.split(numbers[order], [first, second])
+    parts = np.split(numbers[order], [int(end * len(numbers)) for end in ends])
     # A column that has values in other parts alone is one that the transform could not learn.
     bare = np.isnan(parts[0]).all(axis=0)
     if bare.any():

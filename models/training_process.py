@@ -49,15 +49,13 @@ def main() -> int:
 
 
 def _serve(line: str, say: Callable[[dict[str, Any]], None]) -> None:
-    from models.families import most_epochs
     from models.fit import fit_detector
     from models.training_request import TrainingRequest
     from schemas.errors import SerenoError
 
     request = TrainingRequest.from_json(json.loads(line))
-    epochs = most_epochs(request.dataset.detector)
 
-    def progress(epoch: int, loss: float, held_out: float) -> None:
+    def progress(epoch: int, epochs: int, loss: float, held_out: float) -> None:
         say({"event": "progress", "epoch": epoch, "epochs": epochs, "loss": loss, "held_out_loss": held_out})
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from schemas.threshold import BudgetRule, ThresholdRule, wished_share
 
@@ -25,7 +25,9 @@ class DetectorSettings(Frozen):
     """
 
     family: str = Field(
-        "denoising", description="Registered name of the autoencoder family.", pattern=r"^[a-z][a-z0-9_]*$"
+        "auto",
+        description="Registered name of the autoencoder family; `detector: NAME` says this alone.",
+        pattern=r"^[a-z][a-z0-9_]*$",
     )
     alert_budget: float = Field(20.0, gt=0, description="About how many alerts a night a person wants to look at.")
     threshold: ThresholdRule = Field(
@@ -88,6 +90,11 @@ class DetectorSettings(Frozen):
     promotion: Literal["auto", "manual"] = Field(
         "auto", description="Whether a challenger that passes the gate becomes champion by itself."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"family": given} if isinstance(given, str) else given
 
     def wished_alerts(self, rows: float) -> float:
         """Alerts that a usual night of so many rows shall raise."""

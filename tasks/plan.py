@@ -91,7 +91,7 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
         features=len(dataset.features),
         window=tuple(run.night.isoformat() for run in window),
         training_rows=training_rows,
-        epochs=most_epochs(dataset.detector) if train else 0,
+        epochs=most_epochs(dataset.detector, training_rows) if train else 0,
         stages=stages,
         writes=(
             *(f"{lake}/{dataset.name}/{table}" for table in ("accepted", "quarantined", "samples", "scores")),
@@ -138,5 +138,5 @@ def _rows_guess(files: Sequence[PlannedFile], dataset: Dataset) -> int:
 
 def _seconds(files: Sequence[PlannedFile], dataset: Dataset, training_rows: int) -> float:
     tonight = _rows_guess(files, dataset)
-    training = training_rows * most_epochs(dataset.detector) / 1e6 * TRAIN_SECONDS_PER_MILLION_ROW_EPOCHS
+    training = training_rows * most_epochs(dataset.detector, training_rows) / 1e6 * TRAIN_SECONDS_PER_MILLION_ROW_EPOCHS
     return round(START_SECONDS + tonight / 1e6 * ROW_SECONDS_PER_MILLION + training, 1)

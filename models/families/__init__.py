@@ -28,6 +28,9 @@ GROUP = "sereno.families"
 Builder = Callable[[int, Any], Network]
 
 
+LEAST_EPOCHS = 20
+
+
 @dataclass(frozen=True)
 class Pace:
     """How a family is trained where nobody says otherwise.
@@ -36,11 +39,20 @@ class Pace:
         learning_rate: First step size of Adam.
         epochs: Most epochs.
         least_steps: Steps of an epoch that a small sample is cut into.
+        rows: Rows that pass through a training, each epoch counted, where that many leave it `LEAST_EPOCHS`: a large
+            sample needs fewer epochs. No bound where none is given.
     """
 
     learning_rate: float = 2e-3
     epochs: int = 80
     least_steps: int = 40
+    rows: int | None = None
+
+    def epochs_of(self, rows: int) -> int:
+        """Most epochs of a training on so many rows."""
+        if self.rows is None:
+            return self.epochs
+        return min(self.epochs, max(LEAST_EPOCHS, self.rows // max(rows, 1)))
 
 
 @dataclass(frozen=True)
@@ -158,13 +170,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_FAMILIES))
 
 
-def most_epochs(settings: DetectorSettings) -> int:
+def most_epochs(settings: DetectorSettings, rows: int) -> int:
     """Epochs that a training may use: the settings', or the family's where they say none.
+
+    Args:
+        settings: The detector's part of a dataset file.
+        rows: Rows of the training's sample.
 
     Raises:
         ConfigError: When the family is not known.
     """
-    return settings.epochs or family(settings.family).pace.epochs
+    return settings.epochs or family(settings.family).pace.epochs_of(rows)
 
 
 def with_prior() -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class Config(Layered):
     paper="Vincent et al., Extracting and composing robust features with denoising autoencoders, 2008; Hansen and "
     "Salamon, Neural network ensembles, 1990; Breunig et al., LOF: identifying density-based local outliers, 2000",
     use="finding most over many kinds of tables",
-    pace=Pace(learning_rate=4e-3, least_steps=10, epochs=160),
+    pace=Pace(learning_rate=4e-3, least_steps=10, epochs=160, rows=5_000_000),
 )
 def build(width: int, config: Config) -> Network:
     """Build the network.

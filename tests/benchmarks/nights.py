@@ -52,9 +52,9 @@ def frozen_measures(suffix: str, frozen: list[Ranking], peers: dict[str, Ranking
     """Return the measures of a frozen detector, a sample a seed."""
     auroc, ap = [ranking.auroc for ranking in frozen], [ranking.ap for ranking in frozen]
     peer = {name: ranking.auroc for name, ranking in peers.items()}
-    yield Measure(f"auroc_frozen{suffix}", auroc, "", (">=", 0.86), peer, of="mean")
+    yield Measure(f"auroc_frozen{suffix}", auroc, "", (">=", 0.90), peer, of="mean")
     peer = {name: ranking.ap for name, ranking in peers.items()}
-    yield Measure(f"ap_frozen{suffix}", ap, "", (">=", 0.36), peer, of="mean")
+    yield Measure(f"ap_frozen{suffix}", ap, "", (">=", 0.45), peer, of="mean")
 
 
 def frozen_ranking(watched: Project, seed: int) -> tuple[Ranking, Ranking]:
@@ -83,7 +83,7 @@ def nightly_measures(watched: Project, ap_frozen: float, pca_frozen: float) -> I
     ranking = mean([ranked(*night_scores(watched, date, scores[date])) for date in dates[TRAINED:]])
     pca = mean([peer_ranking(watched, dates[:at], [dates[at]], pca_scores) for at in range(TRAINED, len(dates))])
     ratio = {"pca": pca.ap / pca_frozen}
-    yield Measure("ap_nightly_ratio", [ranking.ap / ap_frozen], "", (">=", 0.85), peer=ratio)
+    yield Measure("ap_nightly_ratio", [ranking.ap / ap_frozen], "", (">=", 0.95), peer=ratio)
     quiet = [alerts[date] for date in dates[QUIET_FROM:TRAINED]]
     busy = [alerts[date] for date in dates[TRAINED:]]
     yield Measure("alerts_quiet_mean", quiet, "alerts a night", ("between", 10.0, 30.0), of="mean")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from models.autoencoder import Autoencoder
-from models.bundle import BundleError, open_bundle
+from models.bundle import BundleError, open_bundle, write_bundle
 from models.fleet import FleetAutoencoder
 from models.scoring import Scorer
 
@@ -87,6 +88,15 @@ def test_a_reference_that_fits_nothing_is_refused(fitted, tmp_path, monkeypatch,
     monkeypatch.setattr(module, "_files", spoilt)
     fitted.save(tmp_path / "bundle")
     with pytest.raises(BundleError, match=name.split(".")[0]):
+        open_bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("level", [{"rise": 0.0}, {"floor": -1.0}, {"weight": 0.0}], ids=str)
+def test_a_level_that_says_nothing_is_refused(fitted, tmp_path, level):
+    detector = json.loads(json.dumps(fitted._fitted.detector))
+    detector["neighbours"]["levels"][0] |= level
+    write_bundle(tmp_path / "bundle", dataclasses.replace(fitted._fitted, detector=detector))
+    with pytest.raises(BundleError, match="level"):
         open_bundle(tmp_path / "bundle")
 
 

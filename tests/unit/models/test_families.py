@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from models import families
+from models.families import Pace, most_epochs
 from models.networks import Layered, Network
 from schemas.detector import DetectorSettings
 from schemas.errors import ConfigError
@@ -82,3 +83,14 @@ def test_a_name_is_registered_once():
 
     with pytest.raises(TypeError, match="twice"):
         families.register("denoising", paper="none", use="none")(build)
+
+
+def test_a_large_sample_has_fewer_epochs_but_some():
+    pace = Pace(epochs=160, rows=5_000_000)
+    assert [pace.epochs_of(rows) for rows in (0, 4_000, 50_000, 200_000, 9_000_000)] == [160, 160, 100, 25, 20]
+    assert Pace(epochs=80).epochs_of(9_000_000) == 80
+
+
+def test_the_epochs_that_a_person_gave_hold_for_any_sample():
+    assert most_epochs(DetectorSettings(epochs=7), 9_000_000) == 7
+    assert most_epochs(DetectorSettings(), 9_000_000) < most_epochs(DetectorSettings(), 1_000)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from models.calibration import ScoreMap, scores_of
-from models.judge import Judge
+from models.judge import Judge, fit_judge, fit_level
 from models.neighbours import fit_neighbours
 
 ROWS = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
 SCORE_MAP = ScoreMap((0.5, 0.5, 1.0, 1.0), (0, 2, 3))
-NEIGHBOURS, _ = fit_neighbours(ROWS, 5, 400, seed=0)
-JUDGE = Judge(SCORE_MAP, NEIGHBOURS)
+NEIGHBOURS, PLACES = fit_neighbours(ROWS, 5, 400, seed=0)
+JUDGE = fit_judge(SCORE_MAP, NEIGHBOURS, ROWS, ROWS * 0.9, PLACES, share=1.0)
 FRESH = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
 
 
@@ -33,6 +33,32 @@ def test_neither_view_excuses_the_other():
     assert scores_of(near)[0] > 0
 
 
+def test_a_usual_row_is_at_level_nought_and_what_rises_as_usual_rows_do_at_one():
+    values = np.exp(np.random.default_rng(3).normal(2.0, 0.5, 20_000))
+    level = fit_level(values)
+    assert np.median(level.of(values)) == pytest.approx(0.0, abs=1e-9)
+    assert level.of(np.exp(np.array([2.5])))[0] == pytest.approx(1.0, abs=0.1)
+    # What lies below the middle says nothing of how far usual rows rise.
+    lowered = np.where(values < np.quantile(values, 0.3), 1e-6, values)
+    assert fit_level(lowered).rise == pytest.approx(level.rise, rel=0.02)
+
+
+def test_values_that_never_differ_have_a_level():
+    assert np.isfinite(fit_level(np.zeros(30)).of(np.array([0.0, 1e9]))).all()
+
+
+def test_the_less_of_the_rows_a_reference_has_the_more_residuals_weigh():
+    of_few = fit_judge(SCORE_MAP, NEIGHBOURS, ROWS, ROWS * 0.9, PLACES, share=0.1)
+    assert JUDGE.levels[-1].weight == 1.0
+    assert of_few.levels[-1].weight == pytest.approx(1.9)
+    fresh, badly = FRESH * 0.9, FRESH * 0.9 + 2
+    rise = [
+        np.log(np.expm1(scores_of(j.parts(FRESH, badly))) / np.expm1(scores_of(j.parts(FRESH, fresh))))
+        for j in (JUDGE, of_few)
+    ]
+    assert (rise[1] > rise[0]).all()
+
+
 def test_parts_stand_where_residuals_and_distance_do():
     rows = FRESH.copy()
     rows[:, 3] += 8  # the last number is the last column
@@ -43,7 +69,12 @@ def test_parts_stand_where_residuals_and_distance_do():
 
 def test_a_row_that_equals_all_is_nobodys_fault():
     same = np.ones((30, 4), np.float32)
-    judge = Judge(SCORE_MAP, fit_neighbours(same, 5, 30, seed=0)[0])
+    judge = fit_judge(SCORE_MAP, *_among(same), share=1.0)
     parts = judge.parts(same, same)
     assert np.isfinite(parts).all()
     assert parts.std() == pytest.approx(0)
+
+
+def _among(rows):
+    neighbours, places = fit_neighbours(rows, 5, len(rows), seed=0)
+    return neighbours, rows, rows, places

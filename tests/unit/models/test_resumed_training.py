@@ -38,8 +38,8 @@ def fit_detector(request, progress):
         (stop, how), rest = asked[0], asked[1:]
         plan.write_text(json.dumps(rest))
 
-        def stopping(epoch, loss, held_out):
-            progress(epoch, loss, held_out)
+        def stopping(epoch, epochs, loss, held_out):
+            progress(epoch, epochs, loss, held_out)
             if epoch == stop and how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if epoch == stop:

@@ -28,3 +28,12 @@ def test_names_that_a_lake_table_cannot_hold_are_refused(columns, key, words):
 def test_other_names_are_taken_as_they_are():
     names = ("with blank", "com,ma", 'quo"te', "ünï 漢", "<script>", "{date}", "Score")
     assert tuple(dataset(*names).columns) == names
+
+
+def test_a_detector_may_be_its_family_alone():
+    raw = {"name": "x", "source": {"path": "x.csv"}, "columns": {"a": {"type": "number"}}}
+    named = Dataset.model_validate({**raw, "detector": "auto"})
+    assert named == Dataset.model_validate({**raw, "detector": {"family": "auto"}}) == Dataset.model_validate(raw)
+    assert Dataset.model_validate({**raw, "detector": "dense"}).detector.family == "dense"
+    with pytest.raises(ValidationError, match="family"):
+        Dataset.model_validate({**raw, "detector": "No Family"})

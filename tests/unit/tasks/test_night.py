@@ -59,7 +59,7 @@ def test_what_a_training_starts_from_decides_whether_it_is_done_already(make_dat
     [
         ({"family": "denoisin"}, "did you mean `denoising`"),
         ({"loss": "hubr"}, "did you mean `huber`"),
-        ({"options": {"corruption": "snow"}}, "corruption is 'snow'"),
+        ({"family": "denoising", "options": {"corruption": "snow"}}, "corruption is 'snow'"),
     ],
 )
 def test_a_family_loss_or_option_that_does_not_exist_is_refused_before_anything_slow(make_dataset, detector, said):
