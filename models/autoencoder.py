@@ -18,16 +18,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
+from models.autoencoder_bundle import bundle_contents
+from models.bundle import BundleContents, open_bundle, write_bundle
 from models.families import Family, family, with_prior
-from models.networks import Layered, Network, is_ensemble, wants_bounds
+from models.networks import Layered, is_ensemble, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling
 from models.plain_rows import check_rows, prepare_rows
@@ -35,14 +36,10 @@ from models.prior import code_batches
 from models.row_source import ParquetRows, Rows
 from models.scoring import Reconstructor, Scorer, Scores
 from models.streamed_rows import prepare
-from models.thresholds import by_method
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
 from schemas.threshold import ThresholdMethod, rule_for
-
-if TYPE_CHECKING:
-    from models.finish import Finished
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -379,28 +376,3 @@ def _trained(
     known = Known(fit, stop, calibrate, lends_all=isinstance(fit, np.ndarray))
     made = finish(piece.network, transform, known, asked.seed)
     return bundle_contents(asked, piece.network, transform, trained, made), trained
-
-
-def bundle_contents(
-    asked: Autoencoder, network: Network, transform: Transform, trained: Trained, made: Finished
-) -> BundleContents:
-    """What a bundle holds of a trained autoencoder; no clock time in it, so that the same fit gives the same bundle."""
-    detector = {
-        "family": asked.family,
-        "settings": {**asked.get_params(deep=False), "options": None if asked.options is None else dict(asked.options)},
-        "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
-        "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
-        **judge_facts(made.judge),
-        "threshold": by_method(asked.threshold_method, made.calibration, asked.alert_share),
-        "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
-    }
-    return BundleContents(
-        detector=detector,
-        transform=transform,
-        onnx=made.onnx,
-        keras=made.keras,
-        calibration=made.calibration,
-        encoder=made.encoder,
-        decoder=made.decoder,
-        neighbours=made.judge.neighbours,
-    )

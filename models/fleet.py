@@ -23,7 +23,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from models.autoencoder import Autoencoder, Matrix, bundle_contents
+from models.autoencoder import Autoencoder, Matrix
+from models.autoencoder_bundle import bundle_contents
 from models.calibration import p_values, scores_of
 from models.judge import Judge
 from models.networks import is_ensemble, wants_bounds
