@@ -18,17 +18,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
-from models.calibration import threshold_for
+from models.autoencoder_bundle import bundle_contents
+from models.bundle import BundleContents, open_bundle, write_bundle
 from models.families import Family, family, with_prior
-from models.networks import Layered, Network, is_ensemble, wants_bounds
+from models.networks import Layered, is_ensemble, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_encoder import Scaling
 from models.plain_rows import check_rows, prepare_rows
@@ -39,9 +39,7 @@ from models.streamed_rows import prepare
 from models.trainer import Budget, Curve, Trained, Weights, train
 from models.transform import Transform
 from schemas.errors import ConfigError, UnreadableInput, listed
-
-if TYPE_CHECKING:
-    from models.finish import Finished
+from schemas.threshold import ThresholdMethod, rule_for
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -68,6 +66,8 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         seconds: Training stops with the best epoch so far when they are over; no bound where none are given.
         rows: Training stops when as many rows passed through it, each epoch counted.
         alert_share: Share of usual rows that `predict` calls outliers.
+        threshold_method: How that share becomes a threshold: quantile; p_value: where `p_value` is at most the share;
+            tail: by the tail of the highest scores, for shares that the rows by themselves say little of.
         seed: Decides every random choice.
 
     Attributes:
@@ -97,6 +97,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         seconds: float | None = None,
         rows: int | None = None,
         alert_share: float = 0.01,
+        threshold_method: ThresholdMethod = "quantile",
         seed: int = 0,
     ) -> None:
         self.family = family
@@ -117,6 +118,7 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
         self.seconds = seconds
         self.rows = rows
         self.alert_share = alert_share
+        self.threshold_method = threshold_method
         self.seed = seed
 
     def fit(self, X: Any, y: Any = None, *, start_from: Autoencoder | None = None) -> Self:  # noqa: N803  (scikit-learn's names)
@@ -272,9 +274,9 @@ class Autoencoder(TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignor
             value = getattr(self, name)
             if not (value is None and name in ("epochs", "learning_rate")) and not value > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be above 0")
-        for name in ("trim", "alert_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, and must be at least 0 and below 1")
+        if not 0 <= self.trim < 1:
+            raise ConfigError(f"trim is {self.trim!r}, and must be at least 0 and below 1")
+        rule_for(self.threshold_method, self.alert_share)
         budget = Budget(
             epochs=self.epochs or chosen.pace.epochs,
             patience=self.patience,
@@ -374,28 +376,3 @@ def _trained(
     known = Known(fit, stop, calibrate, lends_all=isinstance(fit, np.ndarray))
     made = finish(piece.network, transform, known, asked.seed)
     return bundle_contents(asked, piece.network, transform, trained, made), trained
-
-
-def bundle_contents(
-    asked: Autoencoder, network: Network, transform: Transform, trained: Trained, made: Finished
-) -> BundleContents:
-    """What a bundle holds of a trained autoencoder; no clock time in it, so that the same fit gives the same bundle."""
-    detector = {
-        "family": asked.family,
-        "settings": {**asked.get_params(deep=False), "options": None if asked.options is None else dict(asked.options)},
-        "named": not all(name == f"x{at}" for at, name in enumerate(transform.columns)),
-        "code": {"size": network.code, "has_prior": network.has_prior, "classes": network.classes},
-        **judge_facts(made.judge),
-        "threshold": threshold_for(made.calibration, asked.alert_share),
-        "training": {"best_epoch": trained.curve.best + 1, "trimmed": trained.curve.trimmed, "moved": trained.moved},
-    }
-    return BundleContents(
-        detector=detector,
-        transform=transform,
-        onnx=made.onnx,
-        keras=made.keras,
-        calibration=made.calibration,
-        encoder=made.encoder,
-        decoder=made.decoder,
-        neighbours=made.judge.neighbours,
-    )

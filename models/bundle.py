@@ -1,7 +1,7 @@
 """A detector as data: JSON, ONNX, Keras weights and calibration scores under a manifest of SHA-256.
 
     manifest.json      {"protocol": 3, "files": {name: sha256}}; its own hash names the bundle
-    detector.json      settings, features, score map, threshold, calibration facts, nights, seed, training summary
+    detector.json      settings, features, score map, threshold and its rule, calibration facts, nights, seed, summary
     transform.json     one encoder a feature
     model.onnx         the graph that scores
     encoder.onnx       from rows to codes; with decoder.onnx since protocol 2
@@ -45,6 +45,7 @@ HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
 NEAR = ("ranks.npy", "reference.npy", "spread.npy")
 LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR)}
+BY_BUDGET = {"method": "budget"}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
 
@@ -99,6 +100,12 @@ class BundleContents:
         """The score above which a row is an alert."""
         return float(self.detector["threshold"])
 
+    @property
+    def threshold_rule(self) -> dict[str, Any]:
+        """How the threshold came about, as plain values; see `rule_facts`."""
+        rule: dict[str, Any] = self.detector.get("threshold_rule", BY_BUDGET)
+        return rule
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle(BundleContents):
@@ -124,6 +131,11 @@ def judge_facts(judge: Judge) -> dict[str, Any]:
             "levels": [asdict(level) for level in judge.levels],
         }
     return facts
+
+
+def rule_facts(rule: dict[str, Any]) -> dict[str, Any]:
+    """What `detector.json` says of a threshold's rule: nothing of the alert budget, which older bundles know alone."""
+    return {} if rule == BY_BUDGET else {"threshold_rule": rule}
 
 
 def canonical_json(values: Any) -> bytes:

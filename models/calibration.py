@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from models.tails import fit_tail, least_rows
+
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 DIGITS = 9
 FLOOR = 2e-3  # below, numbers that hardly vary would fill the explanations with differences that nobody sees
-TAIL_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def threshold_for(calibration: Matrix, share: float) -> float:
     """The score above which a row is an alert, for a wished share of alerts among a usual night's rows.
 
     It lies midway between two neighbouring calibration scores, so that none equals it. A share below one calibration
-    row is beyond what they can say: the largest ones' exponential tail is then followed further out.
+    row is beyond what they can say: the tail of the largest ones is then followed further out.
 
     Args:
         calibration: Sorted calibration scores.
@@ -88,7 +89,7 @@ def threshold_for(calibration: Matrix, share: float) -> float:
     """
     above = int(min(share, 1.0) * len(calibration))
     if above < 1:
-        return max(_tail(calibration, share), float(calibration[-1]) + 10.0**-DIGITS)
+        return score_beyond(calibration, share)
     if above >= len(calibration):
         return float(calibration[0]) - 1.0
     upper = int(np.searchsorted(calibration, calibration[-above - 1], side="right"))
@@ -97,9 +98,12 @@ def threshold_for(calibration: Matrix, share: float) -> float:
     return float(calibration[upper - 1] + calibration[upper]) / 2.0
 
 
-def _tail(calibration: Matrix, share: float) -> float:
-    """Where an exponential tail through the largest scores leaves that share."""
-    count = max(1, min(TAIL_ROWS, len(calibration) // 10))
-    base = float(calibration[-count - 1]) if len(calibration) > count else float(calibration[0])
-    excess = float(np.mean(calibration[-count:])) - base
-    return base + excess * float(np.log(count / len(calibration) / share))
+def score_beyond(calibration: Matrix, share: float) -> float:
+    """Where the tail of the highest scores leaves a share below one calibration row; above all of them.
+
+    Args:
+        calibration: Sorted calibration scores.
+        share: Above 0.
+    """
+    tail = fit_tail(calibration, least_rows(len(calibration)))
+    return max(tail.score_at(share), float(calibration[-1]) + 10.0**-DIGITS)

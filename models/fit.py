@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.bundle import BundleContents, judge_facts, open_bundle, write_bundle
-from models.calibration import Matrix, threshold_for
+from models.bundle import BundleContents, judge_facts, open_bundle, rule_facts, write_bundle
+from models.calibration import Matrix
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family, most_epochs
 from models.finish import Finished, Known, finish
 from models.networks import Network
 from models.split import Parts, bounded, split
+from models.thresholds import threshold_by
 from models.trainer import Budget, Curve, Weights, train
 from models.training_request import TrainingOutcome, TrainingRequest
 from models.transform import Transform, fit_transform
 from models.workshop import WORKSHOP, Workpiece
 from schemas.errors import TrainingFailed
 from schemas.results import TrainingSummary
+from schemas.threshold import ThresholdRule, wished_share
 
 logger = logging.getLogger("sereno.training")
 
@@ -103,13 +105,13 @@ def _fit_detector(request: TrainingRequest, progress: OnEpoch) -> TrainingOutcom
     made = finish(trained.network, transform, known, request.seed)
     calibration = made.calibration
     summary = _summary(request, parts, trained, transform.width)
-    share = settings.alert_budget / max(request.expected_rows, 1.0)
-    threshold = threshold_for(calibration, share)
+    share = wished_share(settings.threshold, settings.alert_budget, request.expected_rows)
+    threshold = threshold_by(settings.threshold, calibration, share)
     if request.tonight is not None:
         sample = pd.concat([parts.fit, parts.stop, parts.calibrate])
         rows = np.concatenate([encoded.fit, encoded.stop, encoded.calibrate])
         own = made.scores(rows[_are_among(sample, _read_sample(request.tonight))])
-        threshold = max(threshold, _threshold_of_tonight(np.sort(own), share))
+        threshold = max(threshold, _threshold_of_tonight(settings.threshold, np.sort(own), share))
     contents = BundleContents(
         detector=_detector(request, trained, made, summary, share, threshold),
         transform=transform,
@@ -218,13 +220,13 @@ def _are_among(rows: pd.DataFrame, sample: pd.DataFrame) -> Flags:
     return flags
 
 
-def _threshold_of_tonight(scores: Matrix, share: float) -> float:
+def _threshold_of_tonight(rule: ThresholdRule, scores: Matrix, share: float) -> float:
     """The threshold by the sorted scores of the night that trains and is scored alike; no bound where they are few.
 
     A night that trains itself is the first one or one of a new kind: what nights before raise says little of it. All
     its rows count, fitted or not, since all will be scored: held-out rows alone score higher than the night does.
     """
-    return threshold_for(scores, share) if share * len(scores) >= 1.0 else -np.inf
+    return threshold_by(rule, scores, share) if share * len(scores) >= 1.0 else -np.inf
 
 
 def _summary(request: TrainingRequest, parts: Parts, trained: Made, width: int) -> TrainingSummary:
@@ -265,7 +267,12 @@ def _detector(
         "in_sample": request.in_sample,
         **judge_facts(made.judge),
         "threshold": threshold,
-        "alerts": {"budget": dataset.detector.alert_budget, "expected_rows": request.expected_rows, "share": share},
+        **rule_facts(dataset.detector.threshold.model_dump()),
+        "alerts": {
+            "budget": dataset.detector.wished_alerts(request.expected_rows),
+            "expected_rows": request.expected_rows,
+            "share": share,
+        },
         "calibration": {"rows": len(calibration), "low": float(calibration[0]), "high": float(calibration[-1])},
         "training": {
             "best_epoch": trained.curve.best + 1,

@@ -23,14 +23,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from models.autoencoder import Autoencoder, Matrix, bundle_contents
-from models.calibration import p_values, scores_of, threshold_for
+from models.autoencoder import Autoencoder, Matrix
+from models.autoencoder_bundle import bundle_contents
+from models.calibration import p_values, scores_of
 from models.judge import Judge
 from models.networks import is_ensemble, wants_bounds
 from models.numbers_in import read_numbers
 from models.plain_rows import check_rows, prepare_rows
 from models.row_source import Rows
 from models.scoring import Reconstructor
+from models.thresholds import by_method
 from models.trainer import Trained
 from models.transform import Transform
 from schemas.errors import ConfigError, SerenoError, TrainingFailed, UnreadableInput
@@ -201,7 +203,7 @@ class FleetAutoencoder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fit, stop, calibrate = parts
         known = Known(fit, stop, calibrate, lends_all=True)
         judge, calibration = judged(reconstruct, piece.network, transform, known, self.estimator.seed)
-        threshold = threshold_for(calibration, self.estimator.alert_share)
+        threshold = by_method(self.estimator.threshold_method, calibration, self.estimator.alert_share)
         return _Member(transform, trained, judge, calibration, threshold)
 
     def _opened(self, trained: Trained) -> Reconstructor:

@@ -57,14 +57,14 @@ def write_model_folder(folder: Path, bundle: Path, bundle_hash: str, *, run_id: 
 
 
 def settings_of(bundle: Path) -> dict[str, Any]:
-    """Return the settings that a bundle's `detector.json` names: family, seed, threshold, the detector's own.
+    """Return the settings that a bundle's `detector.json` names: family, seed, the threshold, the detector's own.
 
     Raises:
         BundleError: It is not there, or no JSON.
     """
     try:
         detector = json.loads((bundle / "detector.json").read_bytes())
-        own = {name: detector[name] for name in ("family", "seed", "threshold") if name in detector}
+        own = {name: detector[name] for name in ("family", "seed", "threshold", "threshold_rule") if name in detector}
         return {**detector.get("settings", {}), **own}
     except (OSError, ValueError, AttributeError) as error:
         raise BundleError(f"{bundle}: detector.json cannot be read: {error}") from None

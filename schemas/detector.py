@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from schemas.threshold import BudgetRule, ThresholdRule, wished_share
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -28,6 +30,10 @@ class DetectorSettings(Frozen):
         pattern=r"^[a-z][a-z0-9_]*$",
     )
     alert_budget: float = Field(20.0, gt=0, description="About how many alerts a night a person wants to look at.")
+    threshold: ThresholdRule = Field(
+        default_factory=lambda: BudgetRule(method="budget"),
+        description="How the threshold comes about: by the alert budget where nothing else is said.",
+    )
     window_nights: PositiveInt = Field(28, description="How many accepted nights before tonight train the detector.")
     sample_rows: PositiveInt = Field(
         20_000, description="Rows kept of each night for training: those with the smallest key hash."
@@ -94,3 +100,9 @@ class DetectorSettings(Frozen):
     @classmethod
     def _by_name(cls, given: Any) -> Any:
         return {"family": given} if isinstance(given, str) else given
+
+    def wished_alerts(self, rows: float) -> float:
+        """Alerts that a usual night of so many rows shall raise."""
+        if isinstance(self.threshold, BudgetRule):
+            return self.alert_budget
+        return wished_share(self.threshold, self.alert_budget, rows) * rows

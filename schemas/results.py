@@ -159,14 +159,33 @@ class TrainingSummary(Frozen):
     parameters: int = 0
 
 
+class ThresholdChoice(Frozen):
+    """What one rule makes of the threshold, so that a person can choose.
+
+    Fields: the rule's method and its words; the threshold; how many of the calibration rows lie past it; how many rows
+    of a usual night by that; whether it is in force.
+    """
+
+    method: str
+    words: str
+    share: float
+    threshold: float
+    calibration_alerts: int
+    calibration_rows: int
+    usual_night: float
+    in_force: bool = False
+
+
 class ScoreDistribution(Frozen):
-    """Tonight's scores as a histogram on a common axis with the calibration scores'."""
+    """Tonight's scores as a histogram on a common axis with the calibration scores'; how the threshold came about."""
 
     edges: tuple[float, ...] = ()
     tonight: tuple[int, ...] = ()
     calibration: tuple[int, ...] = ()
     threshold: float | None = None
     alert_curve: tuple[tuple[float, int], ...] = ()  # (threshold, alerts tonight)
+    rule: str = ""  # how the threshold came about, in words
+    choices: tuple[ThresholdChoice, ...] = ()
 
 
 class ColumnDrift(Frozen):

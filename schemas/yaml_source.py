@@ -163,12 +163,24 @@ def _explain(model: type[BaseModel], source: YamlSource, item: Any) -> str:
         return f"{place} is not a known key{nearest(str(where[-1]), known)}; allowed here: {listed(known, 40)}"
     if item["type"] == "missing":
         return f"{place} is missing"
+    if item["type"].startswith("union_tag_"):
+        return _explain_kind(place, dotted(where), item)
     text = str(item["msg"]).removeprefix("Value error, ")
     allowed = item.get("ctx", {}).get("expected") if item["type"] in ("literal_error", "enum") else None
     if allowed:
         names = [name.strip(" '\"") for name in str(allowed).replace(" or ", ", ").split(",")]
         return f"{place} is {_shown(item['input'])}{nearest(str(item['input']), names)}; allowed: {', '.join(names)}"
     return f"{place} is {_shown(item['input'])}: {text}"
+
+
+def _explain_kind(place: str, where: str, item: Any) -> str:
+    """The key that tells a union's kinds apart is missing, or names none of them."""
+    key = str(item["ctx"]["discriminator"]).strip("'")
+    if "tag" not in item["ctx"]:
+        return f"{place} must say its `{key}`"
+    tag, names = item["ctx"]["tag"], [name.strip(" '") for name in str(item["ctx"]["expected_tags"]).split(",")]
+    named = place.replace(f"`{where}`", f"`{where}.{key}`")
+    return f"{named} is {_shown(tag)}{nearest(tag, names)}; allowed: {', '.join(names)}"
 
 
 def _in_document(location: Location, values: Any) -> Location:

@@ -175,7 +175,7 @@ def _report_of(night: Night, result: NightResult) -> NightReport:
         training=night.trained.summary if night.trained else None,
         scores=scored.distribution if scored else None,
         alerts=scored.top if scored else (),
-        alert_budget=night.dataset.detector.alert_budget,
+        alert_budget=night.dataset.detector.wished_alerts(scored.rows if scored else 0.0),
         history=_timeline(night.services, result),
         gate=night.decision.checks if night.decision else (),
         sensitive=tuple(name for name, column in night.dataset.columns.items() if column.sensitive),

@@ -11,6 +11,7 @@ import numpy as np
 
 from schemas.errors import BundleError, SerenoError
 from schemas.features import ColumnType
+from schemas.threshold import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +207,8 @@ def scores_vary(evidence: Evidence) -> Check:
 def expected_alerts(evidence: Evidence) -> Check:
     """The newest held-out rows give about as many alerts as a person wants."""
     detector = evidence.challenger.bundle.detector
-    budget, usual_rows = evidence.dataset.detector.alert_budget, float(detector["alerts"]["expected_rows"])
+    usual_rows, rule = float(detector["alerts"]["expected_rows"]), evidence.dataset.detector.threshold.model_dump()
+    budget = evidence.dataset.detector.wished_alerts(usual_rows)
     scores = evidence.held_out.usual_scores[_newest(evidence)]
     count, wanted = int(np.sum(scores > evidence.challenger.threshold)), len(scores) * min(budget / usual_rows, 1.0)
     # Two standard deviations of a Poisson count beyond the band: few rows say little about a rare event.
@@ -218,8 +220,9 @@ def expected_alerts(evidence: Evidence) -> Check:
     nightly = count / max(len(scores), 1) * usual_rows
     message = ""
     if not passed:
+        asked = "the budget is" if rule["method"] == "budget" else f"the threshold {in_words(rule)} asks for"
         message = (
-            f"{nightly:,.0f} alerts are to be expected on a night of {usual_rows:,.0f} rows, the budget is {budget:g}: "
+            f"{nightly:,.0f} alerts are to be expected on a night of {usual_rows:,.0f} rows, {asked} {budget:g}: "
             f"{count} of the {len(scores):,} newest held-out rows lie past the threshold"
         )
     return Check(

@@ -149,7 +149,7 @@ def _write_numbers(dataset: Dataset, run: Run, page: Path) -> ReportPaths:
     report = NightReport(
         result=result.model_copy(update={"warnings": (*result.warnings, told)}),
         generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        alert_budget=dataset.detector.alert_budget,
+        alert_budget=dataset.detector.wished_alerts(result.rows.accepted),
         sensitive=tuple(name for name, column in dataset.columns.items() if column.sensitive),
         key=dataset.key,
         entity=dataset.entity,

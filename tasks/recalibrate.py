@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from infra.runtime.work import session_folder
 from schemas.errors import PromotionRefused, UsageError
 from schemas.results import TrainingSummary
+from schemas.threshold import RULES, BudgetRule, TailRule, ThresholdRule, rule_for, wished_share
 from tasks.versions import align_alias
 
 if TYPE_CHECKING:
@@ -28,24 +29,30 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.registry import VersionInfo
     from schemas.dataset import Dataset
+    from schemas.detector import DetectorSettings
     from tasks.services import Services
 
 RECALIBRATED_TAG = "recalibrated_from"
 NIGHTS = 14
+SHARES = {"share": "a share of alerts", "p_value": "a p-value to alert at", "risk": "a risk"}
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the threshold shall be made of; the dataset file's alert budget where nothing is given.
+    """What the threshold shall be made of; the dataset file's rule where nothing is given.
 
     Args:
         budget: Alerts a night.
         share: Alerts over rows of a usual night, above 0 and below 1.
+        p_value: Largest p-value of an alert, above 0 and below 1.
+        risk: Chance that a usual row is an alert, by the tail of the calibration scores, above 0 and below 1.
         threshold: The score itself.
     """
 
     budget: float | None = None
     share: float | None = None
+    p_value: float | None = None
+    risk: float | None = None
     threshold: float | None = None
 
 
@@ -58,12 +65,14 @@ class Setting:
         budget: Alerts expected of a usual night.
         rows: Rows of a usual night.
         share: Alerts over rows.
+        rule: How it came about: a rule of `schemas.threshold` as plain values, or the method `score`, by hand.
     """
 
     threshold: float
     budget: float
     rows: float
     share: float
+    rule: dict[str, Any]
 
     def alerts(self) -> dict[str, float]:
         """As `detector.json` holds it."""
@@ -142,7 +151,7 @@ def recalibrate(
     source = _source(services, dataset, version)
     bundle = open_bundle(services.registry.download(dataset.name, source.version), source.bundle_hash)
     before = _setting_of(bundle)
-    after = new_setting(bundle, wish, dataset.detector.alert_budget, _usual_rows(services, dataset, before.rows))
+    after = new_setting(bundle, wish, dataset.detector, _usual_rows(services, dataset, before.rows))
     seen, nights = _last_nights(services, dataset, source.version, before.threshold, after.threshold)
     notes = _notes(dataset, bundle, after)
     made, changed = None, False
@@ -151,35 +160,52 @@ def recalibrate(
     return Recalibration(dataset.name, source.version, made, before, after, nights, seen, changed, notes)
 
 
-def new_setting(bundle: Bundle, wish: Wish, file_budget: float, usual_rows: float) -> Setting:
+def new_setting(bundle: Bundle, wish: Wish, settings: DetectorSettings, usual_rows: float) -> Setting:
     """The threshold that a wish comes to.
 
     Args:
         bundle: Whose calibration scores decide.
         wish: At most one of its fields is given.
-        file_budget: The dataset file's alert budget.
+        settings: The dataset file's, which say how the threshold comes about where no wish does.
         usual_rows: Rows of a usual night.
 
     Raises:
         UsageError: More than one field, a share outside of 0..1, a budget beyond the rows, a threshold below 0.
     """
-    from models.calibration import threshold_for
+    from models.thresholds import threshold_by
 
-    given = [value for value in (wish.budget, wish.share, wish.threshold) if value is not None]
+    given = {name: value for name, value in asdict(wish).items() if value is not None}
     if len(given) > 1:
-        raise UsageError("--budget, --share and --threshold say the same thing", hint="give one of them")
-    if any(not math.isfinite(value) for value in given):
-        raise UsageError(f"{given[0]} is not a number to set a threshold by")
+        raise UsageError(f"{' and '.join(map(_option, given))} say the same thing", hint="give one of them")
+    if any(not math.isfinite(value) for value in given.values()):
+        raise UsageError(f"{next(iter(given.values()))} is not a number to set a threshold by")
     if wish.threshold is not None:
         if wish.threshold < 0:
             raise UsageError(f"--threshold {wish.threshold:g}: no score is below 0, so every row would be an alert")
         share = float(np.mean(bundle.calibration > wish.threshold))
-        return Setting(wish.threshold, share * usual_rows, usual_rows, share)
+        return Setting(wish.threshold, share * usual_rows, usual_rows, share, {"method": "score"})
+    rule, budget = _rule(wish, settings, usual_rows), settings.alert_budget if wish.budget is None else wish.budget
+    share = wished_share(rule, budget, usual_rows)
+    expected = budget if isinstance(rule, BudgetRule) else share * usual_rows
+    return Setting(threshold_by(rule, bundle.calibration, share), expected, usual_rows, share, rule.model_dump())
+
+
+def _rule(wish: Wish, settings: DetectorSettings, usual_rows: float) -> ThresholdRule:
+    """The rule of a wish, or the dataset file's."""
+    for name, value in (("share", wish.share), ("p_value", wish.p_value), ("risk", wish.risk)):
+        if value is not None and not 0 < value < 1:
+            option = _option(name)
+            raise UsageError(f"{option} {value:g}: {SHARES[name]} lies above 0 and below 1", hint=f"{option} 0.01")
     if wish.share is not None:
-        if not 0 < wish.share < 1:
-            raise UsageError(f"--share {wish.share:g}: a share of alerts lies above 0 and below 1", hint="--share 0.01")
-        return Setting(threshold_for(bundle.calibration, wish.share), wish.share * usual_rows, usual_rows, wish.share)
-    budget = file_budget if wish.budget is None else wish.budget
+        return rule_for("quantile", wish.share)
+    if wish.p_value is not None:
+        return rule_for("p_value", wish.p_value)
+    if wish.risk is not None:
+        own = settings.threshold
+        return own.model_copy(update={"risk": wish.risk}) if isinstance(own, TailRule) else rule_for("tail", wish.risk)
+    if wish.budget is None and not isinstance(settings.threshold, BudgetRule):
+        return settings.threshold
+    budget = settings.alert_budget if wish.budget is None else wish.budget
     if budget <= 0:
         raise UsageError(f"--budget {budget:g}: a budget is more than no alerts", hint="--budget 5")
     if budget >= usual_rows:
@@ -187,8 +213,11 @@ def new_setting(bundle: Bundle, wish: Wish, file_budget: float, usual_rows: floa
             f"--budget {budget:g}: a usual night has {usual_rows:,.0f} rows, so every row would be an alert",
             hint="give fewer, or a share: --share 0.01",
         )
-    share = budget / usual_rows
-    return Setting(threshold_for(bundle.calibration, share), budget, usual_rows, share)
+    return BudgetRule(method="budget")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _source(services: Services, dataset: Dataset, version: str | None) -> VersionInfo:
@@ -216,7 +245,7 @@ def _setting_of(bundle: Bundle) -> Setting:
     alerts: dict[str, Any] = bundle.detector.get("alerts", {})
     rows = float(alerts.get("expected_rows", len(bundle.calibration)))
     share = float(alerts.get("share", np.mean(bundle.calibration > bundle.threshold)))
-    return Setting(bundle.threshold, float(alerts.get("budget", share * rows)), rows, share)
+    return Setting(bundle.threshold, float(alerts.get("budget", share * rows)), rows, share, bundle.threshold_rule)
 
 
 def _usual_rows(services: Services, dataset: Dataset, otherwise: float) -> float:
@@ -265,13 +294,13 @@ def _night(services: Services, dataset: Dataset, run: Run, version: str, old: fl
 
 def _notes(dataset: Dataset, bundle: Bundle, after: Setting) -> tuple[str, ...]:
     notes = []
-    budget = dataset.detector.alert_budget
-    if after.budget > 0 and not math.isclose(after.budget, budget, rel_tol=0.005):
+    if (other := _unlike_file(dataset.detector, after)) is not None:
+        says, write = other
         notes.append(
-            f"datasets/{dataset.name}.yaml says alert_budget {budget:g}, which the next training uses; to keep "
-            f"this one write there: alert_budget: {after.budget:.4g}"
+            f"datasets/{dataset.name}.yaml says {says}, which the next training uses; to keep this one write there: "
+            f"{write}"
         )
-    if after.share * len(bundle.calibration) < 1:
+    if after.share * len(bundle.calibration) < 1 and after.rule["method"] != "score":
         notes.append(
             f"so few alerts are beyond what {len(bundle.calibration):,} calibration rows can say; the threshold "
             "follows the tail of the largest"
@@ -279,15 +308,35 @@ def _notes(dataset: Dataset, bundle: Bundle, after: Setting) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _unlike_file(settings: DetectorSettings, after: Setting) -> tuple[str, str] | None:
+    """What the dataset file says, and what it should say to give this threshold again; None where it does."""
+    by_budget = isinstance(settings.threshold, BudgetRule)
+    says = f"alert_budget {settings.alert_budget:g}" if by_budget else f"threshold {_yaml(settings.threshold)}"
+    if after.rule["method"] in ("budget", "score"):
+        if after.budget <= 0 or (by_budget and math.isclose(after.budget, settings.alert_budget, rel_tol=0.005)):
+            return None
+        also = "" if by_budget else f", and threshold: {_yaml(BudgetRule(method='budget'))}"
+        return says, f"alert_budget: {after.budget:.4g}{also}"
+    rule = RULES.validate_python(after.rule)
+    return None if rule == settings.threshold else (says, f"threshold: {_yaml(rule)}")
+
+
+def _yaml(rule: ThresholdRule) -> str:
+    """A rule as it stands in a dataset file."""
+    values = {"method": rule.method, **rule.model_dump(exclude_defaults=True)}
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+
 def _make(
     services: Services, dataset: Dataset, source: VersionInfo, bundle: Bundle, after: Setting, reason: str, actor: str
 ) -> tuple[str, bool]:
     """Write and register the bundle, and crown it; each step is left out where it was done before."""
-    from models.bundle import write_bundle
+    from models.bundle import rule_facts, write_bundle
 
     name, state = dataset.name, services.state
     said = f"version {source.version} with threshold {after.threshold:.4f} instead of {bundle.threshold:.4f}"
-    detector = {**bundle.detector, "threshold": after.threshold, "alerts": after.alerts()}
+    kept = {fact: value for fact, value in bundle.detector.items() if fact != "threshold_rule"}
+    detector = {**kept, **rule_facts(after.rule), "threshold": after.threshold, "alerts": after.alerts()}
     contents = replace(bundle, detector=detector)
     if after.threshold == bundle.threshold:
         made, version = bundle.hash, source.version

@@ -58,7 +58,8 @@ def _earlier(services: Services, dataset: Dataset, result: NightResult) -> Night
     try:
         return NightReport.model_validate_json(page.read_bytes())
     except (OSError, ValueError):  # gone, or of another release: the numbers are in the state all the same
-        return NightReport(result=result, generated_at="", alert_budget=dataset.detector.alert_budget)
+        wished = dataset.detector.wished_alerts(result.rows.accepted)
+        return NightReport(result=result, generated_at="", alert_budget=wished)
 
 
 def _point(point: dict[str, Any], result: NightResult) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def _together(parts: tuple[Path, ...], released: int, bundle: Path, bundle_hash:
     from tasks.alert import alerts_of
     from tasks.score import TOP_ALERTS, distribution
     from tasks.score_part import BINS, PartScores, histogram, ranked
+    from tasks.threshold_choices import with_rule
 
     opened = open_bundle(bundle, bundle_hash)
     counts = np.zeros(BINS, dtype=np.int64)
@@ -129,5 +130,5 @@ def _together(parts: tuple[Path, ...], released: int, bundle: Path, bundle_hash:
         past = pq.read_table(path, schema=schema, filters=pc.field("is_alert"))
         top = ranked(pa.concat_tables([top, past]), TOP_ALERTS)
     whole = PartScores(parts[0], rows, alerts, counts, highest, top)
-    shown = distribution([whole], opened.calibration, opened.threshold, alerts)
+    shown = with_rule(distribution([whole], opened.calibration, opened.threshold, alerts), opened)
     return NightScores(parts, alerts, released, alerts_of(top), shown)

@@ -18,6 +18,7 @@ _ASIDE = re.compile(r"\([^()]*\)")
 _LEAST = re.compile(r"at least|above|≥|>=|more than", re.IGNORECASE)
 _MOST = re.compile(r"at most|below|≤|<=|less than|up to", re.IGNORECASE)
 _HINT = "Hint:"
+SHARE_OPTIONS = {"quantile": "--share", "p_value": "--p-value", "tail": "--risk"}
 _IN_SAMPLE = (
     "No night before shows what is usual now: the detector learnt from this very night. "
     "Trust the order of the alerts more than their number."
@@ -148,10 +149,14 @@ def note(outcome: ExpectationOutcome) -> str:
 
 
 def recalibrate(report: NightReport) -> str:
-    """Return the command that sets another threshold: half the budget where alerts were plenty, else twice of it."""
+    """Return the command that sets another threshold: half of what is asked where alerts were plenty, else twice."""
     budget = report.alert_budget if report.alert_budget and math.isfinite(report.alert_budget) else 20.0
-    other = budget / 2 if report.result.alerts > budget else 2 * budget
-    return f"sereno recalibrate {shlex.quote(report.result.dataset)} --budget {max(1, round(other))}"
+    times = 0.5 if report.result.alerts > budget else 2.0
+    command = f"sereno recalibrate {shlex.quote(report.result.dataset)}"
+    for choice in report.scores.choices if report.scores else ():
+        if choice.in_force and choice.method in SHARE_OPTIONS and 0 < times * choice.share < 1:
+            return f"{command} {SHARE_OPTIONS[choice.method]} {times * choice.share:.3g}"
+    return f"{command} --budget {max(1, round(times * budget))}"
 
 
 def _names(report: NightReport) -> str:

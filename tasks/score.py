@@ -14,6 +14,7 @@ from schemas.results import Alert, ScoreDistribution
 from schemas.tables import scores_schema
 from tasks.alert import alerts_of
 from tasks.score_part import BIN, PartScores, ScoreJob, histogram, ranked, score_part
+from tasks.threshold_choices import with_rule
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,7 @@ def score(
         alerts=alerts,
         parts=tuple(part.path for part in parts),
         top=_top(parts, job.schema),
-        distribution=distribution(parts, opened.calibration, opened.threshold, alerts),
+        distribution=with_rule(distribution(parts, opened.calibration, opened.threshold, alerts), opened),
         threshold=opened.threshold,
         above_usual=round(sum(part.above_usual for part in parts) / rows, 6) if rows else None,
     )

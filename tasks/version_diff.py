@@ -82,7 +82,7 @@ def _rows(bundle: Bundle) -> dict[str, Any]:
 def _plain(bundle: Bundle) -> dict[str, Any]:
     settings = bundle.detector.get("settings", {})
     alerts = {f"alerts.{name}": value for name, value in bundle.detector.get("alerts", {}).items()}
-    made = {name: bundle.detector.get(name) for name in ("family", "seed", "in_sample")}
+    made = {name: bundle.detector.get(name) for name in ("family", "seed", "in_sample", "threshold_rule")}
     return {**made, **settings, **alerts}
 
 

@@ -101,9 +101,9 @@ def _plain(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.5g}"
-    if isinstance(value, (list, tuple)):
-        return " ".join(_plain(item) for item in value) or "none"
-    return str(value)
+    if isinstance(value, Mapping):
+        value = [f"{name} {_plain(item)}" for name, item in value.items()]
+    return " ".join(map(_plain, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
 
 
 def _gone_and_new(gone: str, new: str) -> str:

@@ -20,6 +20,7 @@ NO_BENCHMARKS = {
     "contender",
     "counted_sereno",
     "harness",
+    "normal_rows",
     "opened_files",
     "peers",
     "planted_values",

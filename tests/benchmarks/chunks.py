@@ -43,6 +43,19 @@ def measure() -> Iterator[Measure]:
     yield Measure("alert_flags_differing", flags, "rows", ("==", 0.0), of="max")
 
 
+def flags_of_half(watched: Project, date: str) -> int:
+    """Score a night that was run, and half of its rows, by the same version; count the rows whose flag differs."""
+    version = str(watched.run(date, "--force", "--no-train")[1]["model"]["version"])
+    table = read_table(watched.incoming(date))
+    named_once = keys_of_one_row(watched, table)
+    whole = scores(watched, date, version, "the whole night", named_once)
+    write_table(watched.incoming(date), [table[0], *table[1::2]])
+    half = scores(watched, date, version, "half of it", named_once)
+    if not half or half.keys() - whole.keys():
+        raise NotMeasured(f"{len(half)} scores of half a night, {len(half.keys() - whole.keys())} of unknown rows")
+    return sum(alert != whole[key][1] for key, (_, alert) in half.items())
+
+
 def trained_version(watched: Project, date: str) -> str:
     """Run the night with training; return the version that scored it."""
     _, result = watched.run(date)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from models.autoencoder import Autoencoder
-from models.bundle import open_bundle
+from models.bundle import open_bundle, write_bundle
 from models.row_source import ParquetRows
+from models.thresholds import by_method
 from schemas.errors import BundleError, ConfigError, TrainingFailed, UnreadableInput
 
 WIDTH = 9
@@ -71,6 +73,26 @@ def test_rows_that_do_not_hang_together_score_high(fitted):
     assert np.array_equal(fitted.predict(odd) == -1, fitted.decision_function(odd) < 0)
     assert np.median(fitted.p_value(odd)) < 0.02
     assert np.median(fitted.p_value(new)) > 0.2
+
+
+@pytest.mark.parametrize("method", ["quantile", "p_value", "tail"])
+def test_the_threshold_comes_about_as_asked(rows, method, tmp_path):
+    asked = Autoencoder("dense", **{**QUICK, "epochs": 2}, threshold_method=method, alert_share=0.04).fit(rows)
+    scores = asked._contents.calibration
+    assert asked.threshold == by_method(method, scores, 0.04)
+    assert np.mean(scores > asked.threshold) == pytest.approx(0.04, abs=0.01)
+    if method == "p_value":
+        assert np.array_equal(asked.predict(rows) == -1, asked.p_value(rows) <= 0.04)
+    asked.save(tmp_path / "kept")
+    assert Autoencoder.load(tmp_path / "kept").threshold_method == method
+
+
+def test_a_bundle_from_before_the_methods_reads_as_a_quantile(fitted, tmp_path):
+    settings = {name: v for name, v in fitted._contents.detector["settings"].items() if name != "threshold_method"}
+    old = replace(fitted._contents, detector={**fitted._contents.detector, "settings": settings})
+    write_bundle(tmp_path / "old", old)
+    read = Autoencoder.load(tmp_path / "old")
+    assert (read.threshold_method, read.threshold) == ("quantile", fitted.threshold)
 
 
 def test_the_same_seed_gives_the_same_detector_and_another_seed_another(fitted, rows):
@@ -191,6 +213,8 @@ def test_columns_that_are_missing_later_are_named(on_a_frame):
         ({"scaling": "log"}, "scaling is 'log'"),
         ({"epochs": 0}, "epochs is 0, and must be above 0"),
         ({"trim": 1.0}, "trim is 1.0"),
+        ({"alert_share": 0.0}, "share of alerts is 0.0, and must be above 0"),
+        ({"threshold_method": "budget"}, "no threshold comes about by 'budget'"),
         ({"hidden": (0,)}, "hidden.0 is 0"),
     ],
 )

@@ -111,6 +111,15 @@ def test_a_wrong_width_is_refused(fleet):
         fleet.score(np.zeros((3, 2)), ["press"] * 3)
 
 
+def test_each_machines_threshold_comes_about_as_asked():
+    by_p_value = clone(EACH).set_params(epochs=2, threshold_method="p_value", alert_share=0.05)
+    rows, machines = of_all({"press": 400, "lathe": 300, "drill": 60})
+    fleet = FleetAutoencoder(by_p_value).fit(rows, machines)
+    flags = fleet.is_alert(rows, machines)
+    assert np.array_equal(flags, fleet.p_value(rows, machines) <= 0.05)
+    assert 0 < flags.mean() < 0.1
+
+
 def test_a_wrong_setting_is_told():
     with pytest.raises(ConfigError, match="did you mean `dense`"):
         FleetAutoencoder(Autoencoder("dens")).fit(made_rows("press", 300), ["a"] * 300)

@@ -107,6 +107,24 @@ def test_a_night_of_a_new_kind_that_trains_itself_keeps_the_budget(process, requ
     assert 5 <= alerts[1] <= 40
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [{"method": "quantile", "share": 0.05}, {"method": "p_value", "at_most": 0.05}, {"method": "tail", "risk": 0.05}],
+    ids=lambda rule: rule["method"],
+)
+def test_every_rule_makes_the_threshold_also_of_a_night_that_trains_itself(
+    process, request_for, make_rows, tmp_path, rule
+):
+    rows = make_rows(400, seed=2)
+    own = write_rows(tmp_path, rows)
+    request = request_for(sample=own, expected_rows=400.0, threshold=rule, alert_budget=399)
+    outcome = process.train(replace(request, in_sample=True, tonight=own))
+    bundle = open_bundle(outcome.bundle)
+    assert bundle.threshold_rule == request.dataset.detector.threshold.model_dump()
+    assert bundle.detector["alerts"] == {"budget": 20.0, "expected_rows": 400.0, "share": 0.05}
+    assert 5 <= Scorer(outcome.bundle).score(rows.to_pandas(), top=0).is_alert.sum() <= 25
+
+
 def test_the_same_seed_gives_the_same_bundle_and_another_seed_another(process, trained, request_for):
     again = process.train(request_for("again"))
     assert again.bundle_hash == trained[0].bundle_hash

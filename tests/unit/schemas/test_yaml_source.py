@@ -21,6 +21,8 @@ columns:
   note: {type: text, left_out: free text}
 expectations:
   - {expect: volume, usual: 100, between: [0.5, 2.0], policy: block}
+detector:
+  threshold: {method: tail, risk: 0.0001}
 """
 
 
@@ -50,6 +52,14 @@ CASES = {
     "role-of-unknown-column": ("key: [flow_id]", "key: [flow_idd]", ["flow_idd", "did you mean `flow_id`?"]),
     "template": ("{date:%Y-%m-%d}", "{day}", ["line 3", "{date:%Y-%m-%d}"]),
     "range": ("min: 0", "min: 5, max: 1", ["line 10", "min 5 is above max 1"]),
+    "rule-of-the-threshold": (
+        "method: tail",
+        "method: tial",
+        ["line 15", "`detector.threshold.method` is 'tial' (did you mean `tail`?)", "budget, quantile, p_value, tail"],
+    ),
+    "no-rule": ("method: tail, ", "", ["line 15", "`detector.threshold` must say its `method`"]),
+    "key-of-a-rule": ("risk: 0.0", "rsik: 0.0", ["line 15", "`detector.threshold.rsik`", "did you mean `risk`?"]),
+    "risk": ("risk: 0.0001", "risk: 2", ["line 15", "`detector.threshold.risk` is 2", "less than 1"]),
     "yaml-1.1-boolean-among-texts": ("tcp, udp", "tcp, NO", ["line 9", "string"]),
 }
 

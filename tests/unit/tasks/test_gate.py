@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.split import split
+from schemas.threshold import in_words
 from tasks import gate
 from tasks.gate import judge
 
@@ -53,6 +54,24 @@ def test_an_alert_rate_far_from_the_budget_is_refused(decide, made, threshold, w
     assert checks(decision) == {"scores vary": True, "expected alerts": False, "holds against PCA": True}
     assert word in decision.reasons[0]
     assert "budget is 100" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "passes"),
+    [
+        ({"method": "quantile", "share": 0.02}, True),
+        ({"method": "p_value", "at_most": 0.02}, True),
+        ({"method": "tail", "risk": 0.02}, True),
+        ({"method": "quantile", "share": 0.4}, False),
+        ({"method": "tail", "risk": 0.0001}, False),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_alert_rate_is_held_against_the_rule_of_the_threshold(make_dataset, window, detector, rule, passes):
+    dataset = make_dataset(detector={"alert_budget": 900, "rows": 5000, "threshold": rule})
+    decision = judge(dataset, detector.folder, detector.hash, window, seed=7)
+    assert checks(decision)["expected alerts"] == passes
+    assert passes or f"the threshold {in_words(rule)} asks for" in decision.reasons[0]
 
 
 def test_a_night_of_a_new_kind_may_raise_the_threshold_above_all_nights_before(decide, made):

@@ -17,8 +17,10 @@ from infra.runtime.state import State
 from models.bundle import FILES, HALVES, open_bundle
 from models.calibration import threshold_for
 from models.registry import VersionInfo
+from models.thresholds import threshold_by
 from schemas.errors import PromotionRefused, UsageError
 from schemas.settings import Settings
+from schemas.threshold import RULES
 from tasks.recalibrate import RECALIBRATED_TAG, Wish, recalibrate, roots
 from tasks.services import Services
 from tasks.version_diff import compare_bundles
@@ -197,6 +199,47 @@ def test_without_a_wish_the_dataset_file_decides(services, make_dataset):
     assert outcome.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("wish", "rule"),
+    [
+        ({"share": 0.004}, {"method": "quantile", "share": 0.004}),
+        ({"p_value": 0.01}, {"method": "p_value", "at_most": 0.01}),
+        ({"risk": 1e-5}, {"method": "tail", "risk": 1e-5}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_every_rule_gives_a_version_that_says_by_which(services, dataset, make_dataset, wish, rule):
+    outcome = again(services, dataset, **wish)
+    made = opened(services, outcome.version)
+    rule = RULES.validate_python(rule)
+    share = next(iter(wish.values()))
+    assert outcome.changed
+    assert made.threshold == threshold_by(rule, made.calibration, share)
+    assert made.threshold_rule == outcome.after.rule == rule.model_dump()
+    assert made.detector["alerts"] == {"budget": share * 1000, "expected_rows": 1000.0, "share": share}
+    assert f"to keep this one write there: threshold: {{method: {rule.method}, " in outcome.notes[0]
+    like = make_dataset(detector={"threshold": rule.model_dump(), "rows": 5000})
+    by_file = again(services, like, version="1", dry_run=True)
+    assert (by_file.after, by_file.notes) == (outcome.after, outcome.notes[1:])
+
+
+def test_the_way_back_to_the_budget_leaves_no_other_rule_behind(services, dataset, make_dataset):
+    again(services, dataset, risk=1e-4)
+    by_tail = make_dataset(detector={"threshold": {"method": "tail", "risk": 1e-4, "level": 0.9}})
+    outcome = again(services, by_tail, budget=5)
+    assert opened(services, outcome.version).threshold_rule == outcome.after.rule == {"method": "budget"}
+    assert "threshold_rule" not in opened(services, outcome.version).detector
+    assert "says threshold {method: tail, risk: 0.0001, level: 0.9}" in outcome.notes[0]
+    assert "write there: alert_budget: 5, and threshold: {method: budget}" in outcome.notes[0]
+    assert again(services, by_tail, risk=1e-3, dry_run=True).after.rule["level"] == 0.9
+
+
+def test_a_threshold_by_hand_says_so(services, dataset):
+    outcome = again(services, dataset, threshold=1.25)
+    assert (outcome.before.rule, outcome.after.rule) == ({"method": "budget"}, {"method": "score"})
+    assert opened(services, "2").threshold_rule == {"method": "score"}
+
+
 def test_a_budget_unlike_the_dataset_files_is_said(services, dataset):
     outcome = again(services, dataset, budget=0.5, dry_run=True)
     assert "alert_budget 20, which the next training uses" in outcome.notes[0]
@@ -210,6 +253,9 @@ def test_a_budget_unlike_the_dataset_files_is_said(services, dataset):
         ({"share": 0.0}, "above 0 and below 1"),
         ({"share": -0.1}, "above 0 and below 1"),
         ({"share": 1.0}, "above 0 and below 1"),
+        ({"p_value": 1.0}, "--p-value 1: a p-value to alert at lies above 0 and below 1"),
+        ({"risk": 0.0}, "--risk 0: a risk lies above 0 and below 1"),
+        ({"risk": 0.1, "p_value": 0.1}, "--p-value and --risk say the same thing"),
         ({"budget": 0.0}, "more than no alerts"),
         ({"budget": 1000.0}, "a usual night has 1,000 rows"),
         ({"threshold": -1.0}, "no score is below 0"),

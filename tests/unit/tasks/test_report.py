@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import SerenoError, UsageError
-from schemas.results import NightReport, Status
+from schemas.results import NightReport, Status, ThresholdChoice
 from tasks.report import PAGES, night_artifact_markdown, report_html, report_json, write_report
 
 # --- the file -------------------------------------------------------------------------------------------------------
@@ -195,6 +195,32 @@ def test_another_budget_is_a_command_away(a_report, read_page):
     text = read_page(report_html(a_report())).text
     assert "sereno recalibrate flows --budget 40" in text
     assert "2 in force" in text
+
+
+def by_tail(report, alerts, text="by the tail at a risk of 0.0002"):
+    """The report of a night whose threshold came by the tail; the alert budget would have given another."""
+    known = {"calibration_rows": 500, "usual_night": 0.4, "share": 0.0002}
+    choices = (
+        ThresholdChoice(method="budget", words="by the alert budget", threshold=1.5, calibration_alerts=4, **known),
+        ThresholdChoice(method="tail", words=text, threshold=2.0, calibration_alerts=0, in_force=True, **known),
+    )
+    scores = report.scores.model_copy(update={"rule": text, "choices": choices})
+    return report.model_copy(
+        update={"scores": scores, "alert_budget": 0.5, "result": report.result.model_copy(update={"alerts": alerts})}
+    )
+
+
+@pytest.mark.parametrize(("alerts", "command"), [(0, "--risk 0.0004"), (2, "--risk 0.0001")])
+def test_the_page_says_by_which_rule_the_threshold_came_and_what_others_would_give(
+    a_report, read_page, alerts, command
+):
+    html = report_html(by_tail(a_report(), alerts))
+    text = read_page(re.sub("(</t[dh]>)", r" \1", html)).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "4.71 by the tail at a risk of 0.0002" in text
+    assert "calibration rows past it, of 500" in text
+    assert "by the alert budget 1.5 4 none" in text
+    assert "by the tail at a risk of 0.0002 in force 2 0 none" in text
+    assert f"sereno recalibrate flows {command}" in text
 
 
 def test_without_styles_and_drawings_every_figure_is_still_there(a_report, read_page):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.results import ModelOutcome, ScoreDistribution, Status, TrainingSummary
+from schemas.results import ModelOutcome, ScoreDistribution, Status, ThresholdChoice, TrainingSummary
 from tasks.report import MOST_BYTES, night_artifact_markdown, report_html, write_report
 
 ACTIVE = {"script", "iframe", "img", "object", "embed", "base", "form", "link"}
@@ -113,6 +113,22 @@ def test_the_page_stays_small_whatever_comes_in(a_report, a_result, an_alert, an
     html = report_html(big)
     assert_inert(html)
     assert "more alerts" in html
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_rule_of_the_threshold_is_text(text, a_report, assert_inert):
+    choice = ThresholdChoice(
+        method=text,
+        words=text,
+        share=0.1,
+        threshold=2.0,
+        calibration_alerts=1,
+        calibration_rows=9,
+        usual_night=3.0,
+        in_force=True,
+    )
+    scores = a_report().scores.model_copy(update={"rule": text, "choices": (choice,)})
+    assert_inert(report_html(a_report(scores=scores)))
 
 
 words = st.text(max_size=60) | st.sampled_from([text for text in HOSTILE if "\ud800" not in text])
