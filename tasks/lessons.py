@@ -61,7 +61,7 @@ def lessons_of(dataset: Dataset, window: Sequence[Run], judged: dict[str, int] |
     if dataset.detector.unusual_nights == "teach":
         return Lessons(tuple(window))
     scored = [run for run in window if _alerts(run) is not None]
-    usual = max(dataset.detector.alert_budget, median(_alerts(run) or 0 for run in scored)) if scored else 0.0
+    usual = _usual(dataset, scored) if scored else 0.0
     most = usual + BEYOND_CHANCE * sqrt(usual)
     unjudged = {run.id: (_alerts(run) or 0) - (judged or {}).get(run.night.isoformat(), 0) for run in scored}
     waiting = [run for run in scored if unjudged[run.id] > most and not (run.accepted_by or _all_moved(run))]
@@ -69,6 +69,12 @@ def lessons_of(dataset: Dataset, window: Sequence[Run], judged: dict[str, int] |
     if len(taught) < LEAST_NIGHTS:
         return Lessons(tuple(window), usual=usual)
     return Lessons(taught, tuple((run, unjudged[run.id]) for run in waiting), usual)
+
+
+def _usual(dataset: Dataset, scored: Sequence[Run]) -> float:
+    """Alerts of a usual night: what the threshold's rule asks for, or what the window had where that is more."""
+    rows = median(float(run.counters.get("rows") or 0) for run in scored)
+    return max(dataset.detector.wished_alerts(rows), median(_alerts(run) or 0 for run in scored))
 
 
 def _alerts(run: Run) -> int | None:
