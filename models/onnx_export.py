@@ -91,6 +91,31 @@ def _forget_counters(graph: Any) -> None:
     for size in (size for value in values for size in value.type.tensor_type.shape.dim):
         if size.dim_param:
             size.dim_param = "rows"
+    _in_order_of_use(graph.graph)
+
+
+def _in_order_of_use(graph: Any) -> None:
+    """Name and order the numbers of a graph by their first use, as the exporter counts and merges equal ones anyhow."""
+    held = {numbers.name: numbers for numbers in graph.initializer}
+    nodes = list(_nodes(graph))
+    used = dict.fromkeys(name for node in nodes for name in node.input if name in held)
+    names = {name: f"numbers_{place}" for place, name in enumerate(used)}
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    kept = [type(held[name]).FromString(held[name].SerializeToString()) for name in used]
+    for numbers in kept:
+        numbers.name = names[numbers.name]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """All nodes, with those of a loop's body, which use what stands outside of it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _nodes(body)
 
 
 def _compare(data: bytes, rows: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:

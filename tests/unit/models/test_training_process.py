@@ -72,7 +72,7 @@ def test_each_epoch_is_told_and_loss_falls(trained):
 
 
 def test_the_bundle_says_what_its_codes_are(trained):
-    assert open_bundle(trained[0].bundle).detector["code"] == {"size": 6, "has_prior": False, "classes": 0}
+    assert open_bundle(trained[0].bundle).detector["code"] == {"size": 30, "has_prior": False, "classes": 0}
 
 
 def test_the_summary_adds_up(trained):
