@@ -241,7 +241,9 @@ def copied_noise(draft: Draft, rows: Places, random: np.random.Generator) -> Fla
         own = draft.numbers[rows, at]
         if len(seen) == 0:
             continue
-        noise = NOISE * (seen[random.integers(0, len(seen), len(rows))] - seen[random.integers(0, len(seen), len(rows))])
+        noise = NOISE * (
+            seen[random.integers(0, len(seen), len(rows))] - seen[random.integers(0, len(seen), len(rows))]
+        )
         values = draft.allowed(at, np.clip(own + noise, seen.min(), seen.max()))
         new = np.flatnonzero(np.isfinite(own) & (values != own))
         draft.put(at, rows[new], values[new])

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.battery import Battery
 from schemas.detector import Frozen
 
 Status = Literal["done", "skipped", "blocked", "partial", "failed", "missing"]
@@ -222,6 +223,7 @@ class NightReport(Frozen):
     contamination: float | None = None  # assumed by the training of the version that scored, 0..1
     configuration: dict[str, Any] = Field(default_factory=dict)  # the resolved dataset file, for the next night's diff
     gate: tuple[dict[str, Any], ...] = ()
+    battery: Battery | None = None  # what each detector found of planted anomalies, kind by kind
     sensitive: tuple[str, ...] = ()
     key: tuple[str, ...] | None = (
         None  # names of the key columns; none: not known, so a report with sensitive columns masks keys

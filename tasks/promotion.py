@@ -38,10 +38,10 @@ class ChosenVersion:
 
 @dataclass(frozen=True)
 class ChampionBundle:
-    """The champion's folder, and the hash that the ledger has for it."""
+    """The champion's folder, and the hash that the ledger has for it, where that is known."""
 
     path: Path
-    hash: str
+    hash: str | None = None
 
 
 def champion_bundle(services: Services, name: str) -> ChampionBundle | None:
@@ -128,7 +128,7 @@ def record_decision(night: Night, *, promote: bool) -> None:
             reason=reason,
             actor=f"run {night.run.id}",
             run_id=night.run.id,
-            metrics={"checks": [dict(check) for check in night.decision.checks]},
+            metrics=night.decision.evidence(),
         )
     align_alias(night.services.registry, state, name)
 

@@ -18,12 +18,13 @@ from tasks.night import Acceptance, Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
     from infra.runtime.compute import Compute
     from models.registry import Registry
+    from tasks.gate_labels import RowLabel
     from tasks.train import TrainingProcess
 
 logger = logging.getLogger("sereno.night")
@@ -176,6 +177,7 @@ def _is_judged(night: Night) -> bool:
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
     from tasks.gate import Tonight, judge
+    from tasks.gate_labels import labelled_rows
     from tasks.promotion import champion_bundle
     from tasks.training import register
 
@@ -191,11 +193,18 @@ def gate(night: Night) -> None:
             night.trained.bundle,
             night.trained.bundle_hash,
             night.work / "window.parquet",
-            champion=champion.path if champion else None,
-            champion_hash=champion.hash if champion else None,
+            champion=champion,
             tonight=Tonight(night.request.iso, night.prepared.sample) if night.prepared else None,
+            labelled=labelled_rows(night.services, night.dataset, _labels(night)),
             seed=night.seed,
         )
+
+
+def _labels(night: Night) -> Sequence[RowLabel]:
+    """What people said of rows of nights before this one."""
+    from tasks.gate_labels import labels_in_state
+
+    return labels_in_state(night.services, night.dataset, night.request.date)
 
 
 @contextmanager

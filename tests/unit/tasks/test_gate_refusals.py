@@ -11,6 +11,7 @@ import pytest
 
 from models.bundle import open_bundle, write_bundle
 from tasks.gate import Tonight, judge
+from tasks.promotion import ChampionBundle
 from tasks.train import TrainingProcess, TrainingRequest
 
 SMALL = {"epochs": 25, "hidden": [32], "code": 3, "noise": 0.1, "batch_size": 64, "alert_budget": 20, "rows": 5000}
@@ -78,7 +79,7 @@ def decide(make_dataset, make_rows, trained, tmp_path):
             found.bundle,
             found.bundle_hash,
             sample,
-            champion=trained[champion].bundle if champion else None,
+            champion=ChampionBundle(trained[champion].bundle) if champion else None,
             tonight=Tonight(night, tonight),
             seed=7,
         )
