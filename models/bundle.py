@@ -11,6 +11,8 @@
     reference.npy      float32 rows that others are compared with, encoded; with the next two in protocol 3
     spread.npy         float64, what distance is usual around each
     ranks.npy          float64, a row a number that enters by rank: its place, center, scale and knots
+    rival.npy          float64, all that a classical detector has learnt, end to end; `detector.json` names its arrays
+                       and their shapes. Protocol 4, which has neither graphs nor weights beside it
 
 Everything is checked before anything is read, and what is read are the very bytes that were checked.
 """
@@ -21,12 +23,13 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,15 +39,19 @@ from models.judge import Judge
 from models.neighbours import Neighbours
 from models.ranks import Ranks
 from models.transform import Transform
-from schemas.errors import BundleError, listed
+from schemas.errors import BundleError, ConfigError, listed
 from schemas.failpoints import durable
 
-PROTOCOL = 3
+if TYPE_CHECKING:
+    from models.rivals import Rival
+
+PROTOCOL = 4
 MANIFEST = "manifest.json"
 HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
 NEAR = ("ranks.npy", "reference.npy", "spread.npy")
-LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR)}
+OF_RIVAL = ("calibration.npy", "detector.json", "rival.npy", "transform.json")
+LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR), 4: OF_RIVAL}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
 
@@ -54,7 +61,7 @@ class BundleContents:
     """What a bundle holds.
 
     Args:
-        detector: Plain JSON values; has at least `score_map` {factors, starts} and `threshold`.
+        detector: Plain JSON values; has at least `threshold`, and of a network `score_map` {factors, starts}.
         transform: The feature transform.
         onnx: The ONNX graph's bytes.
         keras: The canonical `.keras` archive's bytes.
@@ -62,20 +69,24 @@ class BundleContents:
         encoder: The bytes of the graph from rows to codes; None in bundles of protocol 1.
         decoder: The bytes of the graph from codes to rows; None in bundles of protocol 1.
         neighbours: What near rows say; None where residuals alone count, in protocols 1 and 2.
+        rival: The classical detector that scores in place of a network, whose bytes are empty then.
     """
 
     detector: dict[str, Any]
     transform: Transform
-    onnx: bytes
-    keras: bytes
+    onnx: bytes = b""
+    keras: bytes = b""
     calibration: np.ndarray[Any, np.dtype[np.float64]]
     encoder: bytes | None = None
     decoder: bytes | None = None
     neighbours: Neighbours | None = None
+    rival: Rival | None = None
 
     @property
     def protocol(self) -> int:
         """The first protocol that holds all of it."""
+        if self.rival is not None:
+            return 4
         if self.encoder is None or self.decoder is None:
             return 1
         return 2 if self.neighbours is None else 3
@@ -160,7 +171,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
 
 
 def _holds_only_a_bundle(folder: Path) -> bool:
-    known = {*FILES, *HALVES, *NEAR, MANIFEST}
+    known = {name for names in LISTED.values() for name in names} | {MANIFEST}
     return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
 
 
@@ -171,6 +182,8 @@ def _drafts(folder: Path) -> list[Path]:
 
 
 def _files(contents: BundleContents) -> dict[str, bytes]:
+    if contents.rival is not None:
+        return _files_of_rival(contents, contents.rival)
     arrays: dict[str, np.ndarray[Any, Any]] = {"calibration.npy": np.asarray(contents.calibration, dtype=np.float64)}
     if contents.neighbours is not None:
         near = contents.neighbours
@@ -183,6 +196,18 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
         "transform.json": canonical_json(contents.transform.to_json()),
         "weights.keras": contents.keras,
         **{name: data for name, data in halves.items() if data is not None and contents.protocol > 1},
+    }
+
+
+def _files_of_rival(contents: BundleContents, rival: Rival) -> dict[str, bytes]:
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in rival.arrays().items()}
+    shapes = [[name, list(array.shape)] for name, array in arrays.items()]
+    detector = {**contents.detector, "rival": {"name": rival.name, "arrays": shapes}}
+    return {
+        "calibration.npy": _saved(np.asarray(contents.calibration, dtype=np.float64)),
+        "detector.json": canonical_json(detector),
+        "rival.npy": _saved(np.concatenate([array.reshape(-1) for array in arrays.values()])),
+        "transform.json": canonical_json(contents.transform.to_json()),
     }
 
 
@@ -281,17 +306,18 @@ def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
         bundle = Bundle(
             detector=detector,
             transform=transform,
-            onnx=files["model.onnx"],
-            keras=files["weights.keras"],
+            onnx=files.get("model.onnx", b""),
+            keras=files.get("weights.keras", b""),
             calibration=_loaded(files["calibration.npy"]),
             neighbours=_neighbours(detector, files),
+            rival=_rival(detector, transform, files),
             encoder=files.get("encoder.onnx"),
             decoder=files.get("decoder.onnx"),
             folder=folder,
             hash=found,
         )
         _check_shapes(bundle)
-    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, RecursionError, ConfigError) as error:
         if isinstance(error, BundleError):
             raise
         raise BundleError(f"{folder}: the bundle cannot be read: {error}", hint=RESTORE) from None
@@ -303,6 +329,24 @@ def _neighbours(detector: dict[str, Any], files: dict[str, bytes]) -> Neighbours
         return None
     ranks, reference, spread = (_loaded(files[name]) for name in NEAR)
     return Neighbours(reference, spread, int(detector["neighbours"]["count"]), _ranks_loaded(ranks))
+
+
+def _rival(detector: dict[str, Any], transform: Transform, files: dict[str, bytes]) -> Rival | None:
+    if "rival.npy" not in files:
+        return None
+    from models.rivals import rival
+
+    numbers, arrays, at = _loaded(files["rival.npy"]), {}, 0
+    if numbers.dtype != np.float64 or numbers.ndim != 1:
+        raise ValueError("rival.npy must hold float64 numbers, end to end")
+    for name, shape in detector["rival"]["arrays"]:
+        size = math.prod(int(length) for length in shape)
+        arrays[str(name)] = numbers[at : at + size].reshape([int(length) for length in shape])
+        at += size
+    if at != len(numbers):
+        raise ValueError("detector.json does not fit rival.npy")
+    starts = tuple(int(group.start) for group in transform.groups.values())
+    return rival(str(detector["rival"]["name"])).read(arrays, starts, transform.width)
 
 
 def _are_ranks(ranks: Ranks, width: int) -> bool:
@@ -324,13 +368,18 @@ def _ranks_loaded(saved: np.ndarray[Any, Any]) -> Ranks | None:
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    scores, score_map, width = bundle.calibration, bundle.score_map, bundle.transform.width
+    scores, width = bundle.calibration, bundle.transform.width
     if scores.ndim != 1 or scores.dtype != np.float64 or len(scores) == 0 or not np.isfinite(scores).all():
         raise ValueError("calibration.npy must hold finite float64 scores")
     if (np.diff(scores) < 0).any():
         raise ValueError("calibration.npy must be sorted")
+    if not np.isfinite(bundle.threshold):
+        raise ValueError("the threshold is no number")
+    if bundle.rival is not None:
+        return
     starts = [group.start for group in bundle.transform.groups.values()]
-    if len(score_map.factors) != width or list(score_map.starts) != starts or not np.isfinite(bundle.threshold):
+    score_map = bundle.score_map
+    if len(score_map.factors) != width or list(score_map.starts) != starts:
         raise ValueError("detector.json does not fit transform.json")
     if bundle.neighbours is not None:
         _check_neighbours(bundle.neighbours, width)
@@ -350,5 +399,5 @@ def _check_neighbours(neighbours: Neighbours, width: int) -> None:
         raise ValueError("detector.json names more neighbours than reference.npy has")
 
 
-_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse}
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse, 4: _parse}
 """Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

@@ -180,6 +180,9 @@ def _start(request: TrainingRequest, piece: Workpiece) -> tuple[Weights | None, 
     from models.warm_start import weights_of
 
     bundle = open_bundle(request.start, request.start_hash)
+    if bundle.rival is not None:
+        logger.info("the training starts anew: the earlier detector is a classical one, without weights")
+        return None, None
     mine, theirs = piece.weights(), weights_of(bundle.keras)
     same = [part.shape for part in (mine[0], *mine[1])] == [part.shape for part in (theirs[0], *theirs[1])]
     if not same or bundle.detector["family"] != request.dataset.detector.family:

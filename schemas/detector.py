@@ -82,3 +82,8 @@ class DetectorSettings(Frozen):
     promotion: Literal["auto", "manual"] = Field(
         "auto", description="Whether a challenger that passes the gate becomes champion by itself."
     )
+    rivals: Literal["report", "may_win", "none"] = Field(
+        "report",
+        description="What the classical detectors that run beside in the gate are for: `report` says where one finds "
+        "more, `may_win` lets it become champion, `none` leaves them out.",
+    )

@@ -11,7 +11,8 @@ import numpy as np
 
 from schemas.battery import CHAMPION, Battery
 from schemas.errors import BundleError, SerenoError
-from tasks.trial import MOST_ROWS, Trial, newest_of, places_of, recent, some_of, trial
+from tasks.gate_rivals import enter_rivals, said_of, winners
+from tasks.trial import Trial, newest_of, places_of, recent, some_of, trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from models.comparison import Difference
     from models.planting import Place
     from models.scoring import Scorer
-    from models.split import Parts
     from schemas.dataset import Dataset
     from tasks.gate_labels import Labelled
     from tasks.promotion import ChampionBundle
@@ -63,12 +63,14 @@ class GateDecision:
         reasons: What failed; where nothing did, what it showed.
         checks: Each check with name, passed, observed, expected, message.
         battery: What each detector found of each kind of planted anomalies.
+        stronger: The classical detector that found clearly more, and most; empty where none did.
     """
 
     promote: bool
     reasons: tuple[str, ...]
     checks: tuple[dict[str, Any], ...]
     battery: Battery = field(default_factory=Battery)
+    stronger: str = ""
 
     def evidence(self) -> dict[str, Any]:
         """For the ledger: all that was looked at."""
@@ -93,8 +95,8 @@ class Evidence:
         challenger: The detector that is judged.
         champion: The one that it would replace, if there is one.
         champion_problem: Why there is a champion that cannot be compared.
-        parts: Fit and early-stop rows for the baseline.
         held_out: The window's held-out rows: by their keys no training of this dataset fits them.
+        rivals: The classical detectors that run beside.
         unseen: Rows of a night that is in neither window, if there is one.
         labelled: Rows that people labelled, where they are enough.
         seed: Of all random choices.
@@ -104,8 +106,8 @@ class Evidence:
     challenger: Scorer
     champion: Scorer | None
     champion_problem: str
-    parts: Parts
     held_out: Trial
+    rivals: tuple[str, ...]
     unseen: Trial | None
     labelled: Labelled | None
     seed: int
@@ -163,14 +165,14 @@ def judge(
     rival, problem = _champion(champion, held_out.usual)
     if rival is not None:
         held_out.enter(CHAMPION, lambda rows: rival.score(rows, top=0).score)
-    _enter_pca(challenger, parts, held_out)
+    rivals = enter_rivals(dataset, challenger, parts, held_out, seed)
     evidence = Evidence(
         dataset=dataset,
         challenger=challenger,
         champion=rival,
         champion_problem=problem,
-        parts=parts,
         held_out=held_out,
+        rivals=rivals,
         unseen=_unseen(challenger, rival, tonight, places, seed),
         labelled=labelled if labelled is not None and labelled.is_enough else None,
         seed=seed,
@@ -178,7 +180,9 @@ def judge(
     checks = [check for run in CHECKS if (check := run(evidence)) is not None]
     failed = tuple(check.message or check.name for check in checks if not check.passed)
     said = tuple(f"{check.name}: {check.observed}" for check in checks)
-    return GateDecision(not failed, failed or said, tuple(asdict(check) for check in checks), held_out.battery())
+    ahead = winners(held_out, rivals, seed)
+    told = tuple(asdict(check) for check in checks)
+    return GateDecision(not failed, failed or said, told, held_out.battery(), next(iter(ahead), ""))
 
 
 def scores_vary(evidence: Evidence) -> Check:
@@ -230,6 +234,15 @@ def beats_pca(evidence: Evidence) -> Check:
     """It finds planted anomalies not worse than principal components do."""
     found = evidence.held_out.against(PCA, evidence.seed)
     return _compared("holds against PCA", found, PCA_MARGIN, "among held-out rows", "principal components do")
+
+
+def classical_rivals(evidence: Evidence) -> Check | None:
+    """Whether a classical detector finds clearly more; told, not judged: the dataset file says what follows."""
+    if not evidence.rivals:
+        return None
+    said = said_of(winners(evidence.held_out, evidence.rivals, evidence.seed), evidence.rivals)
+    follows = "one that does may win" if evidence.dataset.detector.rivals == "may_win" else "told, not judged"
+    return Check("classical rivals", True, said, follows)
 
 
 def holds_against_champion(evidence: Evidence) -> Check | None:
@@ -307,21 +320,12 @@ CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     scores_vary,
     expected_alerts,
     beats_pca,
+    classical_rivals,
     holds_against_champion,
     holds_on_unseen,
     holds_on_labels,
 )
 """Every check of the gate, in the order in which people read them; None: it does not apply."""
-
-
-def _enter_pca(challenger: Scorer, parts: Parts, held_out: Trial) -> None:
-    """Fit principal components to the challenger's own encoded rows, and let them score."""
-    from models.baselines import fit_pca
-
-    transform = challenger.bundle.transform
-    fit = transform.apply(parts.fit.iloc[:MOST_ROWS])
-    pca = fit_pca(fit, transform.apply(parts.stop.iloc[:MOST_ROWS]), transform)
-    held_out.enter(PCA, lambda rows: pca.score(transform.apply(rows)))
 
 
 def _unseen(

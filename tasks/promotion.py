@@ -138,9 +138,8 @@ def _chosen(night: Night, version: str, *, reason: str, promoted: bool = False) 
     known = registry.version(name, version)
     champion = night.services.state.champion(name)
     standing = version if promoted else champion.version if champion else None
-    outcome = ModelOutcome(
-        version=version, champion=standing, family=night.dataset.detector.family, promoted=promoted, reason=reason
-    )
+    family = known.params.get("family", night.dataset.detector.family)
+    outcome = ModelOutcome(version=version, champion=standing, family=family, promoted=promoted, reason=reason)
     in_sample = night.request.iso in known.nights
     return ChosenVersion(version, registry.download(name, version), known.bundle_hash, in_sample, outcome)
 
