@@ -18,7 +18,7 @@ MIXED, LEAST_MIXED = 0.1, 2
 RARE_SHARE, ROWS_A_LEVEL = 0.02, 10
 FACTORS = (1.5, 6.0)
 STUCK_SHARE, RUN = 0.2, 10
-NOISE = 0.25
+NOISE = 0.02
 TRIES = 12
 # What float64 and int64 can both say.
 LARGEST = float(2**62)
@@ -231,7 +231,7 @@ def stuck_values(draft: Draft, rows: Places, random: np.random.Generator) -> Fla
 
 @spoils("copied noise")
 def copied_noise(draft: Draft, rows: Places, random: np.random.Generator) -> Flags:
-    """The row is a copy whose numbers each carry noise: a quarter of what two other rows differ by.
+    """The row is a copy whose numbers each carry noise: a fiftieth of what two other rows differ by.
 
     Stands for replayed records with jitter, a noisy line, or values that were made up where some were missing.
     """
