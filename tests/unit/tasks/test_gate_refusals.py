@@ -94,7 +94,7 @@ def failed(decision):
 def test_the_detector_of_good_rows_passes_and_says_by_what(decide):
     decision = decide("good", champion="good")
     assert decision.promote, decision.reasons
-    assert len(decision.reasons) == 5
+    assert len(decision.reasons) == 6
 
 
 @pytest.mark.parametrize(
