@@ -69,20 +69,20 @@ def fit_detector(request: TrainingRequest, progress: Progress) -> TrainingOutcom
         TrainingFailed: When the sample is too small or unreadable, training diverges or overruns, or the exported graph
             is not the model.
     """
-    with _checkpoints_end(request.checkpoints):
+    with _checkpoints_end(request.checkpoints, is_paused=request.pause is not None):
         return _fit_detector(request, progress)
 
 
 @contextmanager
-def _checkpoints_end(folder: Path | None) -> Iterator[None]:
-    """Remove the checkpoints when the training came to its end, with a detector or without."""
+def _checkpoints_end(folder: Path | None, *, is_paused: bool) -> Iterator[None]:
+    """Remove the checkpoints when the training came to its end, with a detector or without, unless it only pauses."""
     try:
         yield
     except TrainingFailed:
         if folder is not None:
             remove_checkpoints(folder)
         raise
-    if folder is not None:
+    if folder is not None and not is_paused:
         remove_checkpoints(folder)
 
 
@@ -158,6 +158,7 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         least_steps=chosen.pace.least_steps,
         trim=settings.trim,
         seconds=float(settings.seconds),
+        pause=request.pause,
     )
     start, started_from = _start(request, piece)
     trained = train(

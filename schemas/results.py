@@ -142,6 +142,22 @@ class NightResult(Frozen):
     warnings: tuple[str, ...] = ()
 
 
+class CandidateResult(Frozen):
+    """What became of one of the candidates that shared a training's epochs.
+
+    Fields: its family, and in words where it differs from the dataset file; the last rung that it trained on, from 1,
+    and its epochs; what it found of planted anomalies there (AUROC), seconds of its training, and what followed.
+    """
+
+    family: str
+    settings: str = ""
+    rung: int = 0
+    epochs: int = 0
+    score: float | None = None
+    seconds: float = 0.0
+    verdict: str = ""
+
+
 class TrainingSummary(Frozen):
     """What the report says of a training."""
 
@@ -157,6 +173,7 @@ class TrainingSummary(Frozen):
     seconds: float = 0.0
     width: int = 0
     parameters: int = 0
+    candidates: tuple[CandidateResult, ...] = ()
 
 
 class ScoreDistribution(Frozen):

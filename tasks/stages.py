@@ -126,32 +126,49 @@ def preprocess(night: Night, compute: Compute) -> None:
 
 
 @recorded("trained", holds=lambda night: night.trained is not None)
-def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None]) -> None:
-    """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then."""
+def train(
+    night: Night, trainer: TrainingProcess, progress: Callable[[str], None], compute: Callable[[], Compute]
+) -> None:
+    """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then.
+
+    Where the dataset file names candidates, they share the epochs on the workers of `compute`.
+    """
     from tasks.train import TrainingRequest
 
     _prepare(night.services.registry)
     with _written_down(night):
         sample, in_sample = _training_sample(night)
         start, start_hash = _start(night)
+        request = TrainingRequest(
+            dataset=night.dataset,
+            nights=_training_nights(night, in_sample),
+            sample=sample,
+            seed=night.seed,
+            expected_rows=_expected_rows(night),
+            in_sample=in_sample,
+            output=night.work / "bundle",
+            tonight=night.prepared.sample if in_sample and night.prepared else None,
+            checkpoints=night.work / CHECKPOINTS,
+            start=start,
+            start_hash=start_hash,
+        )
+        if night.dataset.detector.candidates:
+            from tasks.candidates import choose
+
+            night.trained = choose(request, compute(), trainer, night.work, progress)
+            night.warnings += _failed_candidates(night.trained)
+            return
         night.trained = trainer.train(
-            TrainingRequest(
-                dataset=night.dataset,
-                nights=_training_nights(night, in_sample),
-                sample=sample,
-                seed=night.seed,
-                expected_rows=_expected_rows(night),
-                in_sample=in_sample,
-                output=night.work / "bundle",
-                tonight=night.prepared.sample if in_sample and night.prepared else None,
-                checkpoints=night.work / CHECKPOINTS,
-                start=start,
-                start_hash=start_hash,
-            ),
+            request,
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
             ),
         )
+
+
+def _failed_candidates(trained: TrainingOutcome) -> list[str]:
+    failed = [each for each in trained.summary.candidates if each.verdict.startswith("failed")]
+    return [f"the candidate {each.family} {each.verdict}" for each in failed]
 
 
 def _start(night: Night) -> tuple[Path | None, str | None]:

@@ -159,12 +159,12 @@ def names() -> tuple[str, ...]:
 
 
 def most_epochs(settings: DetectorSettings) -> int:
-    """Epochs that a training may use: the settings', or the family's where they say none.
+    """Epochs that a training may use: the settings', or the family's where they say none; of candidates the most.
 
     Raises:
         ConfigError: When the family is not known.
     """
-    return settings.epochs or family(settings.family).pace.epochs
+    return settings.epochs or max(family(each.family).pace.epochs for each in settings.tried)
 
 
 def with_prior() -> tuple[str, ...]:
