@@ -206,7 +206,8 @@ def scale_drift(draft: Draft, rows: Places, random: np.random.Generator) -> Flag
     scaled = np.full((len(rows), len(draft.places)), np.nan)
     for at in draft.numeric:
         own = draft.numbers[rows, at]
-        factors = np.exp(random.uniform(*np.log(FACTORS), len(rows)) * random.choice([-1.0, 1.0], len(rows)))
+        low, high = (float(np.log(factor)) for factor in FACTORS)
+        factors = np.exp(random.uniform(low, high, len(rows)) * random.choice([-1.0, 1.0], len(rows)))
         with np.errstate(over="ignore", invalid="ignore"):
             values = draft.allowed(at, own * factors)
         scaled[:, at] = np.where(np.isfinite(own) & (values != own), values, np.nan)
@@ -292,7 +293,7 @@ def _take(draft: Draft, rows: Places, donors: Places, chosen: Flags) -> Flags:
     for at in range(len(draft.places)):
         some = chosen[:, at]
         draft.take(at, rows[some], donors[some])
-    spoilt: Flags = chosen.any(axis=1)
+    spoilt: Flags = np.any(chosen, axis=1)
     return spoilt
 
 

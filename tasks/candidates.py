@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.families import most_epochs
-from models.halving import rungs
+from models.halving import Rung, rungs
 from schemas.errors import TrainingFailed
 from schemas.features import ColumnType
 from schemas.results import CandidateResult
@@ -151,7 +151,7 @@ def _halve(
     return left[0]
 
 
-def _has_ended(candidate: Candidate, ladder: Sequence[Any], number: int) -> bool:
+def _has_ended(candidate: Candidate, ladder: Sequence[Rung], number: int) -> bool:
     """Whether its training ended by itself on an earlier rung: it goes on with what it has."""
     if candidate.found is None or candidate.found.outcome is None:
         return False

@@ -112,8 +112,9 @@ def trial(usual: pd.DataFrame, challenger: Scorer, places: list[Place], seed: in
 def recent(rows: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, bool]:
     """The newest half of rows where that is enough and they have a time; else all of them, and False."""
     newest = newest_of(rows, dataset.event_time)
-    enough = newest is not None and int(newest.sum()) >= LEAST_RECENT
-    return (rows[newest], True) if enough else (rows, False)
+    if newest is None or int(newest.sum()) < LEAST_RECENT:
+        return rows, False
+    return rows.loc[newest], True
 
 
 def newest_of(rows: pd.DataFrame, event_time: str | None) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
