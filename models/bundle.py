@@ -23,7 +23,6 @@ import glob
 import hashlib
 import io
 import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -200,13 +199,13 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
 
 
 def _files_of_rival(contents: BundleContents, rival: Rival) -> dict[str, bytes]:
-    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in rival.arrays().items()}
-    shapes = [[name, list(array.shape)] for name, array in arrays.items()]
-    detector = {**contents.detector, "rival": {"name": rival.name, "arrays": shapes}}
+    from models.rival_files import packed
+
+    numbers, facts = packed(rival)
     return {
         "calibration.npy": _saved(np.asarray(contents.calibration, dtype=np.float64)),
-        "detector.json": canonical_json(detector),
-        "rival.npy": _saved(np.concatenate([array.reshape(-1) for array in arrays.values()])),
+        "detector.json": canonical_json({**contents.detector, "rival": facts}),
+        "rival.npy": _saved(numbers),
         "transform.json": canonical_json(contents.transform.to_json()),
     }
 
@@ -334,19 +333,9 @@ def _neighbours(detector: dict[str, Any], files: dict[str, bytes]) -> Neighbours
 def _rival(detector: dict[str, Any], transform: Transform, files: dict[str, bytes]) -> Rival | None:
     if "rival.npy" not in files:
         return None
-    from models.rivals import rival
+    from models.rival_files import unpacked
 
-    numbers, arrays, at = _loaded(files["rival.npy"]), {}, 0
-    if numbers.dtype != np.float64 or numbers.ndim != 1:
-        raise ValueError("rival.npy must hold float64 numbers, end to end")
-    for name, shape in detector["rival"]["arrays"]:
-        size = math.prod(int(length) for length in shape)
-        arrays[str(name)] = numbers[at : at + size].reshape([int(length) for length in shape])
-        at += size
-    if at != len(numbers):
-        raise ValueError("detector.json does not fit rival.npy")
-    starts = tuple(int(group.start) for group in transform.groups.values())
-    return rival(str(detector["rival"]["name"])).read(arrays, starts, transform.width)
+    return unpacked(_loaded(files["rival.npy"]), detector["rival"], transform)
 
 
 def _are_ranks(ranks: Ranks, width: int) -> bool:

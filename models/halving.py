@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.families import family, most_epochs
+from schemas.detector import DetectorSettings
 from schemas.errors import ConfigError
 
 
@@ -47,3 +49,14 @@ def rungs(candidates: int, epochs: int) -> tuple[Rung, ...]:
     # What rounding left is the winner's.
     each[-1] += epochs - sum(count * own for count, own in zip(left, each, strict=True))
     return tuple(Rung(count, sum(each[: at + 1])) for at, count in enumerate(left))
+
+
+def check_candidates(settings: DetectorSettings) -> None:
+    """Refuse what no training can do, of the one family or of each candidate.
+
+    Raises:
+        ConfigError: When a family, loss or option does not exist, or the epochs are too few for all.
+    """
+    for each in settings.tried:
+        family(each.family).configure(each)
+    rungs(len(settings.tried), most_epochs(settings))

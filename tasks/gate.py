@@ -97,6 +97,7 @@ class Evidence:
         champion_problem: Why there is a champion that cannot be compared.
         held_out: The window's held-out rows: by their keys no training of this dataset fits them.
         rivals: The classical detectors that run beside.
+        ahead: Those that find clearly more, the best first; see `tasks.gate_rivals.winners`.
         unseen: Rows of a night that is in neither window, if there is one.
         labelled: Rows that people labelled, where they are enough.
         seed: Of all random choices.
@@ -108,6 +109,7 @@ class Evidence:
     champion_problem: str
     held_out: Trial
     rivals: tuple[str, ...]
+    ahead: dict[str, tuple[float, float]]
     unseen: Trial | None
     labelled: Labelled | None
     seed: int
@@ -173,6 +175,7 @@ def judge(
         champion_problem=problem,
         held_out=held_out,
         rivals=rivals,
+        ahead=(ahead := winners(held_out, rivals, seed)),
         unseen=_unseen(challenger, rival, tonight, places, seed),
         labelled=labelled if labelled is not None and labelled.is_enough else None,
         seed=seed,
@@ -180,7 +183,6 @@ def judge(
     checks = [check for run in CHECKS if (check := run(evidence)) is not None]
     failed = tuple(check.message or check.name for check in checks if not check.passed)
     said = tuple(f"{check.name}: {check.observed}" for check in checks)
-    ahead = winners(held_out, rivals, seed)
     told = tuple(asdict(check) for check in checks)
     return GateDecision(not failed, failed or said, told, held_out.battery(), next(iter(ahead), ""))
 
@@ -240,7 +242,7 @@ def classical_rivals(evidence: Evidence) -> Check | None:
     """Whether a classical detector finds clearly more; told, not judged: the dataset file says what follows."""
     if not evidence.rivals:
         return None
-    said = said_of(winners(evidence.held_out, evidence.rivals, evidence.seed), evidence.rivals)
+    said = said_of(evidence.ahead, evidence.rivals)
     follows = "one that does may win" if evidence.dataset.detector.rivals == "may_win" else "told, not judged"
     return Check("classical rivals", True, said, follows)
 

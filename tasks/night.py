@@ -203,12 +203,9 @@ def check_family(dataset: Dataset) -> None:
     Raises:
         ConfigError: When one does not exist, or is not of its type.
     """
-    from models.families import family, most_epochs
-    from models.halving import rungs
+    from models.halving import check_candidates
 
-    for settings in dataset.detector.tried:
-        family(settings.family).configure(settings)
-    rungs(len(dataset.detector.tried), most_epochs(dataset.detector))
+    check_candidates(dataset.detector)
 
 
 def warm_start_of(dataset: Dataset, services: Services, window: Sequence[Run]) -> Promotion | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -19,14 +18,12 @@ from tasks.night import Acceptance, Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
     from infra.runtime.compute import Compute
     from models.registry import Registry
-    from tasks.gate import GateDecision
-    from tasks.gate_labels import RowLabel
     from tasks.train import TrainingOutcome, TrainingProcess
 
 logger = logging.getLogger("sereno.night")
@@ -195,69 +192,10 @@ def _is_judged(night: Night) -> bool:
 @recorded("challenger", "decision", "trained", facts=_standing, holds=_is_judged)
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
-    from tasks.training import register
+    from tasks.gate_night import decide
 
-    if night.trained is None:
-        return
     with _written_down(night):
-        night.challenger = register(night.services, night.dataset, night.trained, night.run.id)
-        night.decision = _judged(night, night.trained)
-        if night.decision.stronger and night.dataset.detector.rivals == "may_win":
-            _let_rival_win(night, night.trained, night.decision)
-
-
-def _judged(night: Night, trained: TrainingOutcome) -> GateDecision:
-    from tasks.gate import Tonight, judge
-    from tasks.gate_labels import labelled_rows
-    from tasks.promotion import champion_bundle
-
-    champion = champion_bundle(night.services, night.dataset.name)
-    if champion is None and night.services.state.champion(night.dataset.name):
-        night.warnings.append("the champion's bundle is gone; the challenger was judged without it")
-    return judge(
-        night.dataset,
-        trained.bundle,
-        trained.bundle_hash,
-        night.work / "window.parquet",
-        champion=champion,
-        tonight=Tonight(night.request.iso, night.prepared.sample) if night.prepared else None,
-        labelled=labelled_rows(night.services, night.dataset, _labels(night)),
-        seed=night.seed,
-    )
-
-
-def _let_rival_win(night: Night, trained: TrainingOutcome, decision: GateDecision) -> None:
-    """Put a classical detector that finds clearly more in the challenger's place, where the gate lets it pass.
-
-    Not on a night that trains itself: its threshold would be that of rows which it learnt by heart.
-    """
-    from tasks.gate_rivals import make_champion_of
-    from tasks.promotion import record_decision
-    from tasks.training import register
-
-    title, sample = decision.stronger, night.work / "window.parquet"
-    if trained.summary.in_sample:
-        night.warnings.append(f"{title} finds more, but does not win on a night that trains itself")
-        return
-    other = make_champion_of(night.dataset, title, trained, sample, night.work / "rival", night.seed)
-    second = _judged(night, other)
-    first = night.services.state.champion(night.dataset.name) is None
-    if not (second.promote or (first and second.usable)):
-        night.warnings.append(f"{title} finds more, but does not pass the gate: {'; '.join(second.reasons)}")
-        return
-    # What became of the autoencoder is written down before another takes its place.
-    record_decision(night, promote=False)
-    night.challenger = register(night.services, night.dataset, other, night.run.id)
-    said = f"{title} takes the autoencoder's place as challenger, as it finds more planted anomalies"
-    night.trained, night.decision = other, replace(second, reasons=(said, *second.reasons))
-    night.warnings.append(said)
-
-
-def _labels(night: Night) -> Sequence[RowLabel]:
-    """What people said of rows of nights before this one."""
-    from tasks.gate_labels import labels_in_state
-
-    return labels_in_state(night.services, night.dataset, night.request.date)
+        decide(night)
 
 
 @contextmanager
