@@ -19,13 +19,12 @@ import numpy as np
 from models.families import most_epochs
 from models.halving import Rung, rungs
 from schemas.errors import TrainingFailed
-from schemas.features import ColumnType
 from schemas.results import CandidateResult
 from tasks.candidate_worker import Battery, Judged, end_processes, lent, train_in_turn
+from tasks.trial import place_of
 
 if TYPE_CHECKING:
     from infra.runtime.compute import Compute
-    from schemas.dataset import Dataset
     from schemas.detector import DetectorSettings
     from tasks.train import TrainingOutcome, TrainingProcess, TrainingRequest
 
@@ -219,7 +218,8 @@ def _set_aside(request: TrainingRequest, folder: Path) -> tuple[Path, Battery] |
     rest = rows[~rows["sereno_hash"].isin(judging["sereno_hash"])]
     if len(judging) < LEAST_ROWS or rest["sereno_hash"].nunique() < FEW_KEYS:
         return None
-    planted = plant(judging, _places(request.dataset), request.seed)
+    places = [place_of(request.dataset, feature.column, feature.type) for feature in request.dataset.features]
+    planted = plant(judging, places, request.seed)
     changed = planted.kinds != ""
     battery, sample = Battery(folder / "usual.parquet", folder / "planted.parquet"), folder / "sample.parquet"
     judging[changed].to_parquet(battery.usual)
@@ -235,17 +235,6 @@ def _is_kept(table: Any, judging: Any) -> Any:
 
     hashes = pa.array(judging["sereno_hash"].unique(), table["sereno_hash"].type)
     return pc.invert(pc.is_in(table["sereno_hash"], value_set=hashes))
-
-
-def _places(dataset: Dataset) -> list[Any]:
-    from models.planting import Place
-
-    columns = dataset.columns
-    numeric = (ColumnType.INTEGER, ColumnType.NUMBER)
-    return [
-        Place(feature.column, feature.type in numeric, columns[feature.column].max, columns[feature.column].min)
-        for feature in dataset.features
-    ]
 
 
 def _alone(request: TrainingRequest, candidates: Sequence[Candidate], process: TrainingProcess) -> Candidate:

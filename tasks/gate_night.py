@@ -59,6 +59,8 @@ def _let_rival_win(night: Night, trained: TrainingOutcome, decision: GateDecisio
         night.warnings.append(f"{title} finds more, but does not win on a night that trains itself")
         return
     other = make_champion_of(night.dataset, title, trained, sample, night.work / "rival", night.seed)
+    tried = other.summary.model_copy(update={"candidates": trained.summary.candidates})
+    other = replace(other, summary=tried)
     second = judged(night, other)
     first = night.services.state.champion(night.dataset.name) is None
     if not (second.promote or (first and second.usable)):

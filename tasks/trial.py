@@ -136,12 +136,20 @@ def some_of(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def places_of(dataset: Dataset, challenger: Scorer) -> list[Place]:
     """The columns that a detector reads, as planting wants to know them."""
+    types = {feature["column"]: feature["type"] for feature in challenger.bundle.detector["features"]}
+    return [place_of(dataset, name, types.get(name, "")) for name in challenger.columns]
+
+
+def place_of(dataset: Dataset, name: str, kind: str) -> Place:
+    """A column as planting wants to know it.
+
+    Args:
+        dataset: Whose contract bounds what is planted.
+        name: The column's.
+        kind: Its type, as `ColumnType` writes it.
+    """
     from models.planting import Place
 
-    types = {feature["column"]: feature["type"] for feature in challenger.bundle.detector["features"]}
-    numeric = (ColumnType.INTEGER.value, ColumnType.NUMBER.value)
-    columns = dataset.columns
-    return [
-        Place(name, types.get(name) in numeric, *((columns[name].max, columns[name].min) if name in columns else ()))
-        for name in challenger.columns
-    ]
+    column = dataset.columns.get(name)
+    limits = (None, None) if column is None else (column.max, column.min)
+    return Place(name, kind in (ColumnType.INTEGER, ColumnType.NUMBER), *limits)

@@ -107,3 +107,13 @@ def test_a_pickled_array_is_never_loaded(made, tmp_path):
 def test_a_network_that_a_rival_has_not_is_told(made):
     scorer = Scorer(made["lof"].bundle)
     assert (scorer.bundle.onnx, scorer.bundle.keras, scorer.bundle.encoder) == (b"", b"", None)
+
+
+def test_another_threshold_makes_another_bundle_of_the_same_detector(made, tmp_path, make_rows):
+    from dataclasses import replace
+
+    bundle, rows = open_bundle(made["nearest"].bundle), make_rows(40).to_pandas()
+    write_bundle(tmp_path / "other", replace(bundle, detector={**bundle.detector, "threshold": 9.0}))
+    other = Scorer(tmp_path / "other")
+    assert other.threshold == 9.0
+    assert np.array_equal(other.score(rows, top=0).score, Scorer(bundle).score(rows, top=0).score)
