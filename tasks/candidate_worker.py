@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import SerenoError
+from schemas.errors import SerenoError, TrainingFailed
 from tasks.train import TrainingOutcome, TrainingProcess, TrainingRequest
 
 # A process that works keeps its training processes from rung to rung: each import of TensorFlow takes ten seconds.
+_held: list[TrainingProcess] = []
 _free: list[TrainingProcess] = []
 _lock = threading.Lock()
 
@@ -34,8 +35,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Battery:
-    """Where the rows to find planted anomalies among lie, as files that every worker can read.
+class JudgingRows:
+    """Where the rows that judge lie, as files that every worker can read.
 
     Args:
         usual: Parquet file of rows as they came.
@@ -46,7 +47,7 @@ class Battery:
     planted: Path
 
 
-def train_in_turn(requests: Sequence[dict[str, Any]], battery: Battery, folder: Path) -> list[Judged]:
+def train_in_turn(requests: Sequence[dict[str, Any]], battery: JudgingRows, folder: Path) -> list[Judged]:
     """Train candidates one after the other in a process that this one holds; a failure is a result too.
 
     Args:
@@ -54,11 +55,13 @@ def train_in_turn(requests: Sequence[dict[str, Any]], battery: Battery, folder: 
         battery: What they are judged on.
         folder: For the logs of training processes.
     """
-    with _held(folder) as process:
+    with _borrowed(folder) as process:
         return [_train(process, TrainingRequest.from_json(request), battery) for request in requests]
 
 
-def _train(process: TrainingProcess, request: TrainingRequest, battery: Battery) -> Judged:
+def _train(process: TrainingProcess, request: TrainingRequest, battery: JudgingRows) -> Judged:
+    if process not in _held:
+        raise TrainingFailed("the choice among candidates was given up")
     try:
         outcome = process.train(request)
         return Judged(outcome, _score(outcome, battery))
@@ -66,7 +69,7 @@ def _train(process: TrainingProcess, request: TrainingRequest, battery: Battery)
         return Judged(None, None, error.message)
 
 
-def _score(outcome: TrainingOutcome, battery: Battery) -> float:
+def _score(outcome: TrainingOutcome, battery: JudgingRows) -> float:
     import numpy as np
     import pandas as pd
 
@@ -79,14 +82,17 @@ def _score(outcome: TrainingOutcome, battery: Battery) -> float:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[TrainingProcess]:
+def _borrowed(folder: Path) -> Iterator[TrainingProcess]:
     with _lock:
         process = _free.pop() if _free else _another(folder)
+        if process not in _held:
+            _held.append(process)
     try:
         yield process
     finally:
         with _lock:
-            _free.append(process)
+            if process in _held:
+                _free.append(process)
 
 
 def _another(folder: Path) -> TrainingProcess:
@@ -97,19 +103,32 @@ def _another(folder: Path) -> TrainingProcess:
 
 @contextmanager
 def lent(process: TrainingProcess) -> Iterator[None]:
-    """Let candidates that train in this very process use a training process that is there already."""
+    """Let candidates that train in this very process use a training process that is there already.
+
+    It outlives the choice, unless that is given up in the middle of a training.
+    """
     with _lock:
+        _held.append(process)
         _free.append(process)
     try:
         yield
+    except BaseException:
+        _forget(process)
+        process.close()
+        raise
     finally:
-        with _lock:
-            _free[:] = [each for each in _free if each is not process]
+        _forget(process)
 
 
 def end_processes() -> None:
-    """End the training processes that this process holds."""
+    """End the training processes that this process holds, whatever they do."""
     with _lock:
-        ended, _free[:] = list(_free), []
+        ended, _held[:], _free[:] = list(_held), [], []
     for process in ended:
         process.close()
+
+
+def _forget(process: TrainingProcess) -> None:
+    with _lock:
+        for known in (_held, _free):
+            known[:] = [each for each in known if each is not process]

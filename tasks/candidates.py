@@ -20,7 +20,7 @@ from models.families import most_epochs
 from models.halving import Rung, rungs
 from schemas.errors import TrainingFailed
 from schemas.results import CandidateResult
-from tasks.candidate_worker import Battery, Judged, end_processes, lent, train_in_turn
+from tasks.candidate_worker import Judged, JudgingRows, end_processes, lent, train_in_turn
 from tasks.trial import place_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def differences(settings: DetectorSettings, of: DetectorSettings) -> str:
 def _halve(
     request: TrainingRequest,
     candidates: Sequence[Candidate],
-    battery: Battery,
+    battery: JudgingRows,
     compute: Compute,
     folder: Path,
     say: Callable[[str], None],
@@ -178,7 +178,7 @@ def _asked(
     ).to_json()
 
 
-def _trained(asked: Sequence[dict[str, Any]], battery: Battery, compute: Compute, folder: Path) -> list[Judged]:
+def _trained(asked: Sequence[dict[str, Any]], battery: JudgingRows, compute: Compute, folder: Path) -> list[Judged]:
     """What each training gave, in their order; which worker takes which never matters."""
     if not asked:
         return []
@@ -202,7 +202,7 @@ def _processes(compute: Compute, process: TrainingProcess) -> Iterator[None]:
         compute.everywhere(end_processes)
 
 
-def _set_aside(request: TrainingRequest, folder: Path) -> tuple[Path, Battery] | None:
+def _set_aside(request: TrainingRequest, folder: Path) -> tuple[Path, JudgingRows] | None:
     """The sample without the rows that judge, and these with planted anomalies; None where they would be too few.
 
     Half of the early-stop rows, by their keys, so that no row changes its part of the sample.
@@ -221,7 +221,7 @@ def _set_aside(request: TrainingRequest, folder: Path) -> tuple[Path, Battery] |
     places = [place_of(request.dataset, feature.column, feature.type) for feature in request.dataset.features]
     planted = plant(judging, places, request.seed)
     changed = planted.kinds != ""
-    battery, sample = Battery(folder / "usual.parquet", folder / "planted.parquet"), folder / "sample.parquet"
+    battery, sample = JudgingRows(folder / "usual.parquet", folder / "planted.parquet"), folder / "sample.parquet"
     judging[changed].to_parquet(battery.usual)
     planted.frame[changed].to_parquet(battery.planted)
     whole = pq.read_table(request.sample)

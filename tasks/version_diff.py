@@ -88,7 +88,7 @@ def _plain(bundle: Bundle) -> dict[str, Any]:
     settings = bundle.detector.get("settings", {})
     alerts = {f"alerts.{name}": value for name, value in bundle.detector.get("alerts", {}).items()}
     made = {name: bundle.detector.get(name) for name in ("family", "seed", "in_sample")}
-    return {**made, **settings, **alerts}
+    return {**settings, **made, **alerts}
 
 
 def _changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +54,7 @@ def process(monkeypatch):
     made = PretendedProcess()
     monkeypatch.setattr(candidate_worker, "_another", lambda _folder: made)
     monkeypatch.setattr(candidate_worker, "_free", [])
+    monkeypatch.setattr(candidate_worker, "_held", [])
     monkeypatch.setattr(candidate_worker, "_score", lambda outcome, _battery: QUALITY[outcome.bundle_hash])
     return made
 
@@ -195,6 +196,32 @@ def test_the_sessions_own_training_process_outlives_the_choice(chosen, process):
     chosen()
     assert not process.closed
     assert candidate_worker._free == []
+
+
+def test_a_choice_that_is_given_up_ends_its_trainings_and_begins_no_other(process, request_for, tmp_path):
+    asked = []
+
+    def train(request, _progress=None):
+        asked.append(request.dataset.detector.family)
+        candidate_worker.end_processes()
+        raise TrainingFailed("killed")
+
+    process.train = train
+    requests = [replace(request_for(), output=tmp_path / name).to_json() for name in ("one", "two")]
+    with pytest.raises(TrainingFailed, match="was given up"):
+        candidate_worker.train_in_turn(requests, SimpleNamespace(), tmp_path)
+    assert len(asked) == 1
+    assert process.closed
+
+
+def test_the_sessions_training_process_ends_with_a_choice_that_is_interrupted(process, request_for, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    compute = SimpleNamespace(kind="threads", workers=1, map=interrupted, everywhere=lambda function: function())
+    with pytest.raises(KeyboardInterrupt):
+        choose(request_for(), compute, process, tmp_path, lambda _said: None)
+    assert process.closed
 
 
 def test_what_a_candidate_does_otherwise_is_said_in_words(make_dataset):
