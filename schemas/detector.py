@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 
 NAME = r"^[a-z][a-z0-9_]*$"
 MOST_CANDIDATES = 16
@@ -34,6 +34,14 @@ class Candidate(Frozen):
     dropout: Share | None = Field(None, description="As the detector's.")
     batch_norm: bool | None = Field(None, description="As the detector's.")
     options: dict[str, Any] = Field(default_factory=dict, description="The family's own options.")
+
+
+def _form_of(entry: Any) -> str:
+    """Whether an entry is a family's name or says more; so that a mistake is told once, not for each form."""
+    return "name" if isinstance(entry, str) else "settings"
+
+
+Tried = Annotated[Annotated[FamilyName, Tag("name")] | Annotated[Candidate, Tag("settings")], Discriminator(_form_of)]
 
 
 class DetectorSettings(Frozen):
@@ -108,7 +116,7 @@ class DetectorSettings(Frozen):
         description="What the classical detectors that run beside in the gate are for: `report` says where one finds "
         "more, `may_win` lets it become champion, `none` leaves them out.",
     )
-    candidates: tuple[FamilyName | Candidate, ...] = Field(
+    candidates: tuple[Tried, ...] = Field(
         (),
         max_length=MOST_CANDIDATES,
         description="Families that share the epochs of one training, in place of `family`: the half that finds more "
