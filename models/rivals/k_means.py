@@ -36,7 +36,7 @@ class KMeans(Rival):
 
         rows = given.fit[:MOST_ROWS]
         clusters = max(2, min(CLUSTERS, len(rows) // ROWS_A_CLUSTER))
-        found = MiniBatchKMeans(clusters, random_state=given.seed % 2**32, n_init=3, batch_size=4_096).fit(rows)
+        found = MiniBatchKMeans(clusters, random_state=given.seed % 2**32, n_init=1, batch_size=4_096).fit(rows)
         return cls(given.starts, found.cluster_centers_.astype(np.float32))
 
     @classmethod
