@@ -85,7 +85,7 @@ def load(work: AtWork) -> None:
 @stage("train", repeatable=False)
 def train(work: AtWork) -> None:
     """Train a challenger on the window."""
-    do.train(work.night, work.session.trainer, work.session.progress.say)
+    do.train(work.night, work.session.trainer, work.session.progress.say, lambda: work.compute)
 
 
 @stage("gate")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.bundle import BundleContents, judge_facts
+from models.bundle import BundleContents
+from models.judge_files import judge_facts
 from models.thresholds import by_method
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@
     reference.npy      float32 rows that others are compared with, encoded; with the next two in protocol 3
     spread.npy         float64, what distance is usual around each, a column a view
     ranks.npy          float64, a row a number that enters by rank: its place, center, scale and knots
+    rival.npy          float64, all that a classical detector has learnt, end to end; `detector.json` names its arrays
+                       and their shapes. Protocol 4, which has neither graphs nor weights beside it
 
 Everything is checked before anything is read, and what is read are the very bytes that were checked.
 """
@@ -24,27 +26,30 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.calibration import ScoreMap
 from models.durable import sync, write_synced
 from models.judge import Judge, Level
+from models.judge_files import NEAR, check_judge, near_arrays, neighbours_of
 from models.neighbours import Neighbours
-from models.ranks import Ranks
 from models.transform import Transform
-from schemas.errors import BundleError, listed
+from schemas.errors import BundleError, ConfigError, listed
 from schemas.failpoints import durable
 
-PROTOCOL = 3
+if TYPE_CHECKING:
+    from models.rivals import Rival
+
+PROTOCOL = 4
 MANIFEST = "manifest.json"
 HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
-NEAR = ("ranks.npy", "reference.npy", "spread.npy")
-LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR)}
+OF_RIVAL = ("calibration.npy", "detector.json", "rival.npy", "transform.json")
+LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR), 4: OF_RIVAL}
 BY_BUDGET = {"method": "budget"}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
@@ -55,7 +60,7 @@ class BundleContents:
     """What a bundle holds.
 
     Args:
-        detector: Plain JSON values; has at least `score_map` {factors, starts} and `threshold`.
+        detector: Plain JSON values; has at least `threshold`, and of a network `score_map` {factors, starts}.
         transform: The feature transform.
         onnx: The ONNX graph's bytes.
         keras: The canonical `.keras` archive's bytes.
@@ -63,20 +68,24 @@ class BundleContents:
         encoder: The bytes of the graph from rows to codes; None in bundles of protocol 1.
         decoder: The bytes of the graph from codes to rows; None in bundles of protocol 1.
         neighbours: What near rows say; None where residuals alone count, in protocols 1 and 2.
+        rival: The classical detector that scores in place of a network, whose bytes are empty then.
     """
 
     detector: dict[str, Any]
     transform: Transform
-    onnx: bytes
-    keras: bytes
+    onnx: bytes = b""
+    keras: bytes = b""
     calibration: np.ndarray[Any, np.dtype[np.float64]]
     encoder: bytes | None = None
     decoder: bytes | None = None
     neighbours: Neighbours | None = None
+    rival: Rival | None = None
 
     @property
     def protocol(self) -> int:
         """The first protocol that holds all of it."""
+        if self.rival is not None:
+            return 4
         if self.encoder is None or self.decoder is None:
             return 1
         return 2 if self.neighbours is None else 3
@@ -118,19 +127,6 @@ class Bundle(BundleContents):
 
     folder: Path
     hash: str
-
-
-def judge_facts(judge: Judge) -> dict[str, Any]:
-    """What `detector.json` says of a judge."""
-    score_map = judge.score_map
-    facts: dict[str, Any] = {"score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)}}
-    if judge.neighbours is not None:
-        facts["neighbours"] = {
-            "count": judge.neighbours.count,
-            "rows": len(judge.neighbours.reference),
-            "levels": [asdict(level) for level in judge.levels],
-        }
-    return facts
 
 
 def rule_facts(rule: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +175,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
 
 
 def _holds_only_a_bundle(folder: Path) -> bool:
-    known = {*FILES, *HALVES, *NEAR, MANIFEST}
+    known = {name for names in LISTED.values() for name in names} | {MANIFEST}
     return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
 
 
@@ -190,10 +186,11 @@ def _drafts(folder: Path) -> list[Path]:
 
 
 def _files(contents: BundleContents) -> dict[str, bytes]:
+    if contents.rival is not None:
+        return _files_of_rival(contents, contents.rival)
     arrays: dict[str, np.ndarray[Any, Any]] = {"calibration.npy": np.asarray(contents.calibration, dtype=np.float64)}
     if contents.neighbours is not None:
-        near = contents.neighbours
-        arrays |= {"reference.npy": near.reference, "spread.npy": near.spread, "ranks.npy": _ranks_saved(near.ranks)}
+        arrays |= near_arrays(contents.neighbours)
     halves = {"encoder.onnx": contents.encoder, "decoder.onnx": contents.decoder}
     return {
         **{name: _saved(array) for name, array in arrays.items()},
@@ -202,6 +199,18 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
         "transform.json": canonical_json(contents.transform.to_json()),
         "weights.keras": contents.keras,
         **{name: data for name, data in halves.items() if data is not None and contents.protocol > 1},
+    }
+
+
+def _files_of_rival(contents: BundleContents, rival: Rival) -> dict[str, bytes]:
+    from models.rival_files import packed
+
+    numbers, facts = packed(rival)
+    return {
+        "calibration.npy": _saved(np.asarray(contents.calibration, dtype=np.float64)),
+        "detector.json": canonical_json({**contents.detector, "rival": facts}),
+        "rival.npy": _saved(numbers),
+        "transform.json": canonical_json(contents.transform.to_json()),
     }
 
 
@@ -297,86 +306,52 @@ def _parse(folder: Path, found: str, files: dict[str, bytes]) -> Bundle:
     try:
         detector = json.loads(files["detector.json"])
         transform = Transform.from_json(json.loads(files["transform.json"]))
+        near = {name: _loaded(files[name]) for name in NEAR if name in files}
         bundle = Bundle(
             detector=detector,
             transform=transform,
-            onnx=files["model.onnx"],
-            keras=files["weights.keras"],
+            onnx=files.get("model.onnx", b""),
+            keras=files.get("weights.keras", b""),
             calibration=_loaded(files["calibration.npy"]),
-            neighbours=_neighbours(detector, files),
+            neighbours=neighbours_of(detector, near) if near else None,
+            rival=_rival(detector, transform, files),
             encoder=files.get("encoder.onnx"),
             decoder=files.get("decoder.onnx"),
             folder=folder,
             hash=found,
         )
         _check_shapes(bundle)
-    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, RecursionError, ConfigError) as error:
         if isinstance(error, BundleError):
             raise
         raise BundleError(f"{folder}: the bundle cannot be read: {error}", hint=RESTORE) from None
     return bundle
 
 
-def _neighbours(detector: dict[str, Any], files: dict[str, bytes]) -> Neighbours | None:
-    if not set(NEAR) <= set(files):
+def _rival(detector: dict[str, Any], transform: Transform, files: dict[str, bytes]) -> Rival | None:
+    if "rival.npy" not in files:
         return None
-    ranks, reference, spread = (_loaded(files[name]) for name in NEAR)
-    return Neighbours(reference, spread, int(detector["neighbours"]["count"]), _ranks_loaded(ranks))
+    from models.rival_files import unpacked
 
-
-def _are_ranks(ranks: Ranks, width: int) -> bool:
-    numbers = (ranks.knots, ranks.center, ranks.scale)
-    are_finite = all(np.isfinite(each).all() for each in numbers) and (ranks.scale > 0).all()
-    return bool(are_finite and (np.diff(ranks.knots) >= 0).all() and 0 <= ranks.at.min() <= ranks.at.max() < width)
-
-
-def _ranks_saved(ranks: Ranks | None) -> np.ndarray[Any, Any]:
-    if ranks is None:
-        return np.zeros((0, 0))
-    return np.column_stack([ranks.at.astype(np.float64), ranks.center, ranks.scale, ranks.knots])
-
-
-def _ranks_loaded(saved: np.ndarray[Any, Any]) -> Ranks | None:
-    if saved.shape[1] == 0:
-        return None
-    return Ranks(saved[:, 0].astype(np.int64), saved[:, 3:], saved[:, 1], saved[:, 2])
+    return unpacked(_loaded(files["rival.npy"]), detector["rival"], transform)
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    scores, score_map, width = bundle.calibration, bundle.score_map, bundle.transform.width
+    scores, width = bundle.calibration, bundle.transform.width
     if scores.ndim != 1 or scores.dtype != np.float64 or len(scores) == 0 or not np.isfinite(scores).all():
         raise ValueError("calibration.npy must hold finite float64 scores")
     if (np.diff(scores) < 0).any():
         raise ValueError("calibration.npy must be sorted")
+    if not np.isfinite(bundle.threshold):
+        raise ValueError("the threshold is no number")
+    if bundle.rival is not None:
+        return
     starts = [group.start for group in bundle.transform.groups.values()]
-    if len(score_map.factors) != width or list(score_map.starts) != starts or not np.isfinite(bundle.threshold):
+    score_map = bundle.score_map
+    if len(score_map.factors) != width or list(score_map.starts) != starts:
         raise ValueError("detector.json does not fit transform.json")
-    if bundle.neighbours is not None:
-        _check_neighbours(bundle.neighbours, width)
-        _check_levels(bundle.judge.levels, bundle.neighbours.spread.shape[1])
+    check_judge(bundle.judge, width)
 
 
-def _check_levels(levels: tuple[Level, ...], views: int) -> None:
-    numbers = [(level.floor, level.middle, level.rise, level.weight) for level in levels]
-    if len(levels) != views + 1 or not np.isfinite(numbers).all() or min(level.floor for level in levels) <= 0:
-        raise ValueError("detector.json must say the level of each view and of residuals")
-    if min(min(level.rise, level.weight) for level in levels) <= 0:
-        raise ValueError("detector.json has a level of no rise or no weight")
-
-
-def _check_neighbours(neighbours: Neighbours, width: int) -> None:
-    reference, spread = neighbours.reference, neighbours.spread
-    ranks = neighbours.ranks
-    lifted, views = (width, 1) if ranks is None else (width + len(ranks.at), 2)
-    if reference.dtype != np.float32 or reference.shape != (len(spread), lifted) or not np.isfinite(reference).all():
-        raise ValueError("reference.npy must hold finite float32 rows as wide as transform.json and ranks.npy say")
-    if ranks is not None and len(ranks.at) and not _are_ranks(ranks, width):
-        raise ValueError("ranks.npy must hold places within a row, and finite, ascending knots")
-    if spread.dtype != np.float64 or spread.shape[1:] != (views,) or not (np.isfinite(spread) & (spread >= 0)).all():
-        raise ValueError("spread.npy must hold finite float64 distances, a column a view")
-    if not 0 < neighbours.count < len(reference):
-        raise ValueError("detector.json names more neighbours than reference.npy has")
-
-
-_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse}
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse, 4: _parse}
 """Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

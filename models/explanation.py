@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from models.calibration import Matrix, ScoreMap
-from models.judge import Judge
+from models.calibration import Matrix
 
 MENDS = 3
 WORST_FITTING, FARTHEST_OUT = 3, 2
@@ -24,6 +23,14 @@ ROWS_AT_ONCE = 1_024
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Judging(Protocol):
+    """What turns rows and reconstructions into parts of a score."""
+
+    def parts(self, rows: Rows, reconstructed: Rows, /) -> Matrix:
+        """What each column adds, float64 [rows, columns]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Explainer:
     """
 
     reconstruct: Callable[[Rows], Rows]
-    judge: ScoreMap | Judge
+    judge: Judging
     groups: Sequence[slice]
     neutral: Rows
 

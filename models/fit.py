@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.bundle import BundleContents, judge_facts, open_bundle, rule_facts, write_bundle
+from models.bundle import BundleContents, open_bundle, rule_facts, write_bundle
 from models.calibration import Matrix
 from models.checkpoint import Checkpoints, identity_of, remove_checkpoints
 from models.families import family, most_epochs
 from models.finish import Finished, Known, finish
+from models.judge_files import judge_facts
 from models.networks import Network
 from models.split import Parts, bounded, split
 from models.thresholds import threshold_by
@@ -72,20 +73,20 @@ def fit_detector(request: TrainingRequest, progress: OnEpoch) -> TrainingOutcome
         TrainingFailed: When the sample is too small or unreadable, training diverges or overruns, or the exported graph
             is not the model.
     """
-    with _checkpoints_end(request.checkpoints):
+    with _checkpoints_end(request.checkpoints, is_paused=request.pause is not None):
         return _fit_detector(request, progress)
 
 
 @contextmanager
-def _checkpoints_end(folder: Path | None) -> Iterator[None]:
-    """Remove the checkpoints when the training came to its end, with a detector or without."""
+def _checkpoints_end(folder: Path | None, *, is_paused: bool) -> Iterator[None]:
+    """Remove the checkpoints when the training came to its end, with a detector or without, unless it only pauses."""
     try:
         yield
     except TrainingFailed:
         if folder is not None:
             remove_checkpoints(folder)
         raise
-    if folder is not None:
+    if folder is not None and not is_paused:
         remove_checkpoints(folder)
 
 
@@ -161,6 +162,7 @@ def _train(request: TrainingRequest, transform: Transform, encoded: Encoded, pro
         least_steps=chosen.pace.least_steps,
         trim=settings.trim,
         seconds=float(settings.seconds),
+        pause=request.pause,
     )
     start, started_from = _start(request, piece)
     trained = train(
@@ -183,6 +185,9 @@ def _start(request: TrainingRequest, piece: Workpiece) -> tuple[Weights | None, 
     from models.warm_start import weights_of
 
     bundle = open_bundle(request.start, request.start_hash)
+    if bundle.rival is not None:
+        logger.info("the training starts anew: the earlier detector is a classical one, without weights")
+        return None, None
     mine, theirs = piece.weights(), weights_of(bundle.keras)
     same = [part.shape for part in (mine[0], *mine[1])] == [part.shape for part in (theirs[0], *theirs[1])]
     if not same or bundle.detector["family"] != request.dataset.detector.family:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _BATCH = 900
-_NO_NUMBERS = {"loss", "held_out_loss", "nights", "in_sample", "contamination_assumed"}
+_NO_NUMBERS = {"loss", "held_out_loss", "nights", "in_sample", "contamination_assumed", "candidates"}
 
 
 def log_training(

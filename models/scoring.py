@@ -2,7 +2,8 @@
 
 A row gets the same number alone or among a million: the graph always sees micro-batches of one size, padded with
 zeros, on one thread. Rows that stand out are explained by mending them, which costs some twenty reconstructions; of all
-others the contributions are the residuals as they are.
+others the contributions are the residuals as they are. A classical detector is mended
+likewise: what it expects is put in a column's place.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class Scorer:
 
     def __init__(self, bundle: Path | BundleContents, expected_hash: str | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, BundleContents) else open_bundle(bundle, expected_hash)
-        self._reconstruct = Reconstructor(self.bundle.onnx)
+        self._rival = self.bundle.rival
+        self._reconstruct = Reconstructor(self.bundle.onnx) if self._rival is None else None
 
     @property
     def threshold(self) -> float:
@@ -126,14 +128,26 @@ class Scorer:
             UnreadableInput: When columns are missing.
         """
         rows = self.bundle.transform.apply(frame)
-        reconstructed = self._reconstruct(rows)
-        parts = self._judge.parts(rows, reconstructed)
+        reconstructed, parts = self._look(rows)
         score = scores_of(parts)
         p_value, is_alert = p_values(score, self.calibration), score > self.threshold
         explained = Explanation(shares_of(parts), reconstructed)
         if top:
             self._explain(explained, rows, is_alert | (p_value <= STANDS_OUT))
         return Scores(score, p_value, is_alert, self._contributions(frame, explained, top))
+
+    def _look(self, rows: Any) -> tuple[Any, Matrix]:
+        """What is expected of encoded rows, and the parts of their scores."""
+        if self._rival is not None:
+            return self._rival.look(rows)
+        reconstructed = self._network(rows)
+        return reconstructed, self._judge.parts(rows, reconstructed)
+
+    @property
+    def _network(self) -> Reconstructor:
+        if self._reconstruct is None:
+            raise BundleError("the bundle holds a classical detector, which has no network", hint="train again")
+        return self._reconstruct
 
     @cached_property
     def _judge(self) -> Judge:
@@ -142,7 +156,12 @@ class Scorer:
     @cached_property
     def _explainer(self) -> Explainer:
         transform = self.bundle.transform
-        return Explainer(self._reconstruct, self._judge, tuple(transform.groups.values()), transform.neutral)
+        rival = self._rival
+        if rival is not None:
+            return Explainer(
+                lambda rows: rival.look(rows)[0], rival, tuple(transform.groups.values()), transform.neutral
+            )
+        return Explainer(self._network, self._judge, tuple(transform.groups.values()), transform.neutral)
 
     def _explain(self, explained: Explanation, rows: Any, odd: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         """Put mended rows' shares and expectations where rows stand out."""

@@ -24,7 +24,7 @@ from schemas.errors import TrainingFailed
 
 Progress = Callable[[int, float, float], None]
 Weights = tuple[Array, tuple[Array, ...]]
-Ended = Literal["epochs", "patience", "rows", "seconds"]
+Ended = Literal["epochs", "patience", "rows", "seconds", "pause"]
 
 NEW_BEST = 1e-4
 FINAL_RATE = 0.05
@@ -47,6 +47,7 @@ class Budget:
         late: What happens when the seconds are over: the training fails, so that a result never depends on the
             machine's speed, or it stops with the best epoch so far.
         least_steps: Steps of an epoch at least; a small sample gets small batches.
+        pause: Epochs after which it pauses, with a checkpoint to go on from; it does not where none is given.
     """
 
     epochs: int
@@ -58,6 +59,7 @@ class Budget:
     rows: int | None = None
     late: Literal["fail", "stop"] = "fail"
     least_steps: int = 40
+    pause: int | None = None
 
     @property
     def warm_up(self) -> int:
@@ -146,8 +148,9 @@ def train(
     if found is not None:
         run.go_on_from(found)
         logger.info("the training goes on after epoch %d of %d", found.epochs, budget.epochs)
-    ended: Ended = "epochs"
-    for epoch in range(run.epochs, budget.epochs):
+    # A training that is asked again where it had paused has nothing left to do.
+    ended: Ended = "pause" if run.epochs == budget.pause else "epochs"
+    for epoch in range(run.epochs, run.epochs if ended == "pause" else budget.epochs):
         if epoch and epoch % budget.warm_up == 0 and budget.trim > 0:
             run.pulls = bounded_pull(run.fit_losses(), budget.trim)
         run.loss.append(run.one_epoch())
@@ -155,14 +158,12 @@ def train(
         check_finite(run.loss[-1], run.held_out[-1], epoch)
         if progress is not None:
             progress(epoch + 1, run.loss[-1], run.held_out[-1])
-        if not run.keep_if_best() and epoch - run.best >= budget.patience:
-            ended = "patience"
-            break
-        if (bound := _bound_reached(run, budget)) is not None:
-            ended = bound
-            break
-        if checkpoints is not None and checkpoints.is_due():
+        end = _end_of(run, budget)
+        if checkpoints is not None and (end == "pause" or (end is None and checkpoints.is_due())):
             checkpoints.write(run.checkpoint())
+        if end is not None:
+            ended = end
+            break
     weights, others = run.best_weights
     piece.load(weights, others)
     trimmed = int(np.sum(run.pulls < 1))
@@ -302,6 +303,14 @@ class _Run:
         self.pulls = found.row_weights
         weights, first, second, steps, *others = found.state
         self.state = State(weights, first, second, steps, tuple(others))
+
+
+def _end_of(run: _Run, budget: Budget) -> Ended | None:
+    """What ends the training after the epoch just done, whose weights are kept where they are the best."""
+    if not run.keep_if_best() and run.epochs - 1 - run.best >= budget.patience:
+        return "patience"
+    bound = _bound_reached(run, budget)
+    return "pause" if bound is None and run.epochs == budget.pause else bound
 
 
 def _bound_reached(run: _Run, budget: Budget) -> Ended | None:

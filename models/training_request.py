@@ -27,6 +27,7 @@ class TrainingRequest:
         checkpoint_seconds: Time between two checkpoints; 0: after each epoch.
         start: Bundle whose weights it starts from, where they are of the same shape.
         start_hash: What that bundle's hash is on record.
+        pause: Epochs after which the training pauses: there is a bundle then, and its checkpoints stay to go on from.
     """
 
     dataset: Dataset
@@ -41,6 +42,7 @@ class TrainingRequest:
     checkpoint_seconds: float = 5.0
     start: Path | None = None
     start_hash: str | None = None
+    pause: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -57,6 +59,7 @@ class TrainingRequest:
             "checkpoint_seconds": self.checkpoint_seconds,
             "start": None if self.start is None else str(self.start.absolute()),
             "start_hash": self.start_hash,
+            "pause": self.pause,
         }
 
     @classmethod
@@ -75,6 +78,7 @@ class TrainingRequest:
             checkpoint_seconds=float(values.get("checkpoint_seconds", cls.checkpoint_seconds)),
             start=None if values.get("start") is None else Path(values["start"]),
             start_hash=values.get("start_hash"),
+            pause=values.get("pause"),
         )
 
 

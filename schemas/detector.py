@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from schemas.threshold import BudgetRule, ThresholdRule, wished_share
 
+NAME = r"^[a-z][a-z0-9_]*$"
+MOST_CANDIDATES = 16
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+FamilyName = Annotated[str, Field(pattern=NAME)]
+Activation = Literal["relu", "silu", "tanh", "elu", "selu", "sigmoid", "linear"]
 
 
 class Frozen(BaseModel):
     """Settings do not change after they were read, and know each of their keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Candidate(Frozen):
+    """A family that is tried beside others, and where it differs from the detector's own settings."""
+
+    family: FamilyName = Field(description="Registered name of the autoencoder family.")
+    learning_rate: float | None = Field(None, gt=0, description="As the detector's.")
+    hidden: tuple[PositiveInt, ...] | None = Field(None, description="As the detector's.")
+    code: PositiveInt | None = Field(None, description="As the detector's.")
+    noise: float | None = Field(None, ge=0, description="As the detector's.")
+    activation: Activation | None = Field(None, description="As the detector's.")
+    loss: str | None = Field(None, description="As the detector's.", pattern=NAME)
+    weight_decay: float | None = Field(None, ge=0, description="As the detector's.")
+    dropout: Share | None = Field(None, description="As the detector's.")
+    batch_norm: bool | None = Field(None, description="As the detector's.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The family's own options.")
+
+
+def _form_of(entry: Any) -> str:
+    """Whether an entry is a family's name or says more; so that a mistake is told once, not for each form."""
+    return "name" if isinstance(entry, str) else "settings"
+
+
+Tried = Annotated[Annotated[FamilyName, Tag("name")] | Annotated[Candidate, Tag("settings")], Discriminator(_form_of)]
 
 
 class DetectorSettings(Frozen):
@@ -61,7 +90,7 @@ class DetectorSettings(Frozen):
         ge=0,
         description="Scale of the noise on the scaled input; the family's where none is given.",
     )
-    activation: Literal["relu", "silu", "tanh", "elu", "selu", "sigmoid", "linear"] | None = Field(
+    activation: Activation | None = Field(
         None, description="Activation of the hidden layers; the family's where none is given."
     )
     loss: str | None = Field(
@@ -95,6 +124,37 @@ class DetectorSettings(Frozen):
     promotion: Literal["auto", "manual"] = Field(
         "auto", description="Whether a challenger that passes the gate becomes champion by itself."
     )
+    rivals: Literal["report", "may_win", "none"] = Field(
+        "report",
+        description="What the classical detectors that run beside in the gate are for: `report` says where one finds "
+        "more, `may_win` lets it become champion, `none` leaves them out.",
+    )
+    candidates: tuple[Tried, ...] = Field(
+        (),
+        max_length=MOST_CANDIDATES,
+        description="Families that share the epochs of one training, in place of `family`: the half that finds more "
+        "planted anomalies goes on from rung to rung, and the last one is tonight's challenger.",
+    )
+
+    @property
+    def tried(self) -> tuple[DetectorSettings, ...]:
+        """The settings of each candidate, without the candidates; these settings themselves where there are none."""
+        if not self.candidates:
+            return (self,)
+        shared = self.model_dump(exclude={"candidates", "family", "options"})
+        entries = [
+            {"family": each} if isinstance(each, str) else each.model_dump(exclude_none=True)
+            for each in self.candidates
+        ]
+        return tuple(DetectorSettings.model_validate({**shared, **entry}) for entry in entries)
+
+    @model_validator(mode="after")
+    def _candidates_differ(self) -> Self:
+        tried = self.tried if self.candidates else ()
+        for at, settings in enumerate(tried):
+            if settings in tried[:at]:
+                raise ValueError(f"candidates[{at}] is the same as another one")
+        return self
 
     @model_validator(mode="before")
     @classmethod

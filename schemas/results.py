@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.battery import Battery
 from schemas.detector import Frozen
 
 Status = Literal["done", "skipped", "blocked", "partial", "failed", "missing"]
@@ -142,6 +143,22 @@ class NightResult(Frozen):
     warnings: tuple[str, ...] = ()
 
 
+class CandidateResult(Frozen):
+    """What became of one of the candidates that shared a training's epochs.
+
+    Fields: its family, and in words where it differs from the dataset file; the last rung that it trained on, from 1,
+    and its epochs; what it found of planted anomalies there (AUROC), seconds of its training, and what followed.
+    """
+
+    family: str
+    settings: str = ""
+    rung: int = 0
+    epochs: int = 0
+    score: float | None = None
+    seconds: float = 0.0
+    verdict: str = ""
+
+
 class TrainingSummary(Frozen):
     """What the report says of a training."""
 
@@ -157,6 +174,7 @@ class TrainingSummary(Frozen):
     seconds: float = 0.0
     width: int = 0
     parameters: int = 0
+    candidates: tuple[CandidateResult, ...] = ()
 
 
 class ThresholdChoice(Frozen):
@@ -315,6 +333,7 @@ class NightReport(Frozen):
     contamination: float | None = None  # assumed by the training of the version that scored, 0..1
     configuration: dict[str, Any] = Field(default_factory=dict)  # the resolved dataset file, for the next night's diff
     gate: tuple[dict[str, Any], ...] = ()
+    battery: Battery | None = None  # what each detector found of planted anomalies, kind by kind
     sensitive: tuple[str, ...] = ()
     key: tuple[str, ...] | None = (
         None  # names of the key columns; none: not known, so a report with sensitive columns masks keys

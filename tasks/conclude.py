@@ -178,6 +178,7 @@ def _report_of(night: Night, result: NightResult) -> NightReport:
         alert_budget=night.dataset.detector.wished_alerts(scored.rows if scored else 0.0),
         history=_timeline(night.services, result),
         gate=night.decision.checks if night.decision else (),
+        battery=night.decision.battery if night.decision else None,
         sensitive=tuple(name for name, column in night.dataset.columns.items() if column.sensitive),
         key=night.dataset.key,
         entity=night.dataset.entity,

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from schemas.battery import CHAMPION, Battery
 from schemas.errors import BundleError, SerenoError
-from schemas.features import ColumnType
 from schemas.threshold import in_words
+from tasks.gate_rivals import enter_rivals, said_of, winners
+from tasks.trial import Trial, newest_of, places_of, recent, some_of, trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.calibration import Matrix
     from models.comparison import Difference
     from models.planting import Place
     from models.scoring import Scorer
-    from models.split import Parts
     from schemas.dataset import Dataset
+    from tasks.gate_labels import Labelled
+    from tasks.promotion import ChampionBundle
 
-MOST_ROWS = 5_000
 FEW_SCORES = 20
 BAND = 4.0
 # Planted anomalies are not real ones, and two trainings on the same rows differ by as much (docs/decisions/0005).
 PCA_MARGIN, CHAMPION_MARGIN = 0.02, 0.01
-RECENT = 0.5
+LABELS_MARGIN = 0.0
+PCA = "PCA"
 LEAST_UNSEEN = 100
 
 NEEDED = ("scores vary", "expected alerts")
@@ -61,40 +63,28 @@ class GateDecision:
         promote: All checks held.
         reasons: What failed; where nothing did, what it showed.
         checks: Each check with name, passed, observed, expected, message.
+        battery: What each detector found of each kind of planted anomalies.
+        stronger: The classical detector that found clearly more, and most; empty where none did.
     """
 
     promote: bool
     reasons: tuple[str, ...]
     checks: tuple[dict[str, Any], ...]
+    battery: Battery = field(default_factory=Battery)
+    stronger: str = ""
+
+    def evidence(self) -> dict[str, Any]:
+        """For the ledger: all that was looked at."""
+        return {
+            "checks": [dict(check) for check in self.checks],
+            "battery": self.battery.model_dump(mode="json"),
+            "weakest": self.battery.weakest(),
+        }
 
     @property
     def usable(self) -> bool:
         """Whether it may score where there is no champion: its scores vary, and it alerts about as often as asked."""
         return all(check["passed"] for check in self.checks if check["name"] in NEEDED)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Rows to find planted anomalies among, and how the challenger scores them.
-
-    Args:
-        usual: Rows as they came.
-        planted: Their twins, each spoilt in one way.
-        usual_scores: The challenger's scores, [rows].
-        planted_scores: Likewise.
-    """
-
-    usual: pd.DataFrame
-    planted: pd.DataFrame
-    usual_scores: Matrix
-    planted_scores: Matrix
-
-    def against(self, score: Callable[[pd.DataFrame], Matrix], seed: int) -> Difference:
-        """The challenger against another detector on these very rows."""
-        from models.comparison import compare
-
-        theirs = (score(self.usual), score(self.planted))
-        return compare((self.usual_scores, self.planted_scores), theirs, seed)
 
 
 @dataclass(frozen=True)
@@ -106,9 +96,11 @@ class Evidence:
         challenger: The detector that is judged.
         champion: The one that it would replace, if there is one.
         champion_problem: Why there is a champion that cannot be compared.
-        parts: Fit and early-stop rows for the baseline.
         held_out: The window's held-out rows: by their keys no training of this dataset fits them.
+        rivals: The classical detectors that run beside.
+        ahead: Those that find clearly more, the best first; see `tasks.gate_rivals.winners`.
         unseen: Rows of a night that is in neither window, if there is one.
+        labelled: Rows that people labelled, where they are enough.
         seed: Of all random choices.
     """
 
@@ -116,9 +108,11 @@ class Evidence:
     challenger: Scorer
     champion: Scorer | None
     champion_problem: str
-    parts: Parts
     held_out: Trial
+    rivals: tuple[str, ...]
+    ahead: dict[str, tuple[float, float]]
     unseen: Trial | None
+    labelled: Labelled | None
     seed: int
 
 
@@ -141,9 +135,9 @@ def judge(
     bundle_hash: str,
     sample: Path,
     *,
-    champion: Path | None = None,
-    champion_hash: str | None = None,
+    champion: ChampionBundle | None = None,
     tonight: Tonight | None = None,
+    labelled: Labelled | None = None,
     seed: int,
 ) -> GateDecision:
     """Judge a challenger; the same arguments give the same decision.
@@ -153,9 +147,9 @@ def judge(
         bundle: The challenger's folder.
         bundle_hash: Its hash.
         sample: The window's sample as one Parquet file, the one that it was trained on.
-        champion: The champion's folder, if there is one.
-        champion_hash: Its hash, where the caller knows it.
+        champion: The champion's folder and hash, if there is one.
         tonight: The night that waits to be scored, if there is one; not asked where one of them was trained on it.
+        labelled: Rows that people labelled; asked where they are enough of each sort.
         seed: Decides what is planted.
 
     Raises:
@@ -168,23 +162,30 @@ def judge(
 
     challenger = Scorer(bundle, bundle_hash)
     parts = split(bounded(pq.read_table(sample).to_pandas(), dataset.detector.rows))
-    places = _places(dataset, challenger)
-    held_out = _trial(challenger, _some(parts.calibrate, seed), places, seed)
-    rival, problem = _champion(champion, champion_hash, held_out.usual)
+    places = places_of(dataset, challenger)
+    rows, is_recent = recent(parts.calibrate, dataset)
+    held_out = trial(some_of(rows, seed), challenger, places, seed, is_recent=is_recent)
+    rival, problem = _champion(champion, held_out.usual)
+    if rival is not None:
+        held_out.enter(CHAMPION, lambda rows: rival.score(rows, top=0).score)
+    rivals = enter_rivals(dataset, challenger, parts, held_out, seed)
     evidence = Evidence(
         dataset=dataset,
         challenger=challenger,
         champion=rival,
         champion_problem=problem,
-        parts=parts,
         held_out=held_out,
+        rivals=rivals,
+        ahead=(ahead := winners(held_out, rivals, seed)),
         unseen=_unseen(challenger, rival, tonight, places, seed),
+        labelled=labelled if labelled is not None and labelled.is_enough else None,
         seed=seed,
     )
     checks = [check for run in CHECKS if (check := run(evidence)) is not None]
     failed = tuple(check.message or check.name for check in checks if not check.passed)
     said = tuple(f"{check.name}: {check.observed}" for check in checks)
-    return GateDecision(not failed, failed or said, tuple(asdict(check) for check in checks))
+    told = tuple(asdict(check) for check in checks)
+    return GateDecision(not failed, failed or said, told, held_out.battery(), next(iter(ahead), ""))
 
 
 def scores_vary(evidence: Evidence) -> Check:
@@ -236,13 +237,17 @@ def expected_alerts(evidence: Evidence) -> Check:
 
 def beats_pca(evidence: Evidence) -> Check:
     """It finds planted anomalies not worse than principal components do."""
-    from models.baselines import fit_pca
-
-    transform = evidence.challenger.bundle.transform
-    fit = transform.apply(evidence.parts.fit.iloc[:MOST_ROWS])
-    pca = fit_pca(fit, transform.apply(evidence.parts.stop.iloc[:MOST_ROWS]), transform)
-    found = evidence.held_out.against(lambda rows: pca.score(transform.apply(rows)), evidence.seed)
+    found = evidence.held_out.against(PCA, evidence.seed)
     return _compared("holds against PCA", found, PCA_MARGIN, "among held-out rows", "principal components do")
+
+
+def classical_rivals(evidence: Evidence) -> Check | None:
+    """Whether a classical detector finds clearly more; told, not judged: the dataset file says what follows."""
+    if not evidence.rivals:
+        return None
+    said = said_of(evidence.ahead, evidence.rivals)
+    follows = "one that does may win" if evidence.dataset.detector.rivals == "may_win" else "told, not judged"
+    return Check("classical rivals", True, said, follows)
 
 
 def holds_against_champion(evidence: Evidence) -> Check | None:
@@ -251,24 +256,52 @@ def holds_against_champion(evidence: Evidence) -> Check | None:
     if champion is None:
         said = evidence.champion_problem
         return Check(name, True, said, "a champion that reads these rows") if said else None
-    found = evidence.held_out.against(lambda rows: champion.score(rows, top=0).score, evidence.seed)
+    found = evidence.held_out.against(CHAMPION, evidence.seed)
     return _compared(name, found, CHAMPION_MARGIN, "among held-out rows", "the champion does")
 
 
 def holds_on_unseen(evidence: Evidence) -> Check | None:
     """It finds planted anomalies among rows of a night that neither saw not worse than the champion does."""
-    champion, trial = evidence.champion, evidence.unseen
-    if champion is None or trial is None:
+    champion, unseen = evidence.champion, evidence.unseen
+    if champion is None or unseen is None:
         return None
-    found = trial.against(lambda rows: champion.score(rows, top=0).score, evidence.seed)
+    found = unseen.against(CHAMPION, evidence.seed)
     check = _compared(
         "not worse than the champion tonight", found, CHAMPION_MARGIN, "among tonight's rows", "the champion does"
     )
     # Told, not judged: a night may have many alerts because it deserves them.
-    mine = int(np.sum(trial.usual_scores > evidence.challenger.threshold))
-    theirs = int(np.sum(champion.score(trial.usual, top=0).is_alert))
-    alerts = f"{mine:,} of {len(trial.usual):,} rows past its threshold, {theirs:,} past the champion's"
+    mine = int(np.sum(unseen.usual_scores > evidence.challenger.threshold))
+    theirs = int(np.sum(champion.score(unseen.usual, top=0).is_alert))
+    alerts = f"{mine:,} of {len(unseen.usual):,} rows past its threshold, {theirs:,} past the champion's"
     return replace(check, observed=f"{check.observed}; {alerts}")
+
+
+def holds_on_labels(evidence: Evidence) -> Check | None:
+    """It ranks what people labelled not worse than the champion does."""
+    from models.comparison import compare_labelled
+
+    labelled, champion = evidence.labelled, evidence.champion
+    if labelled is None or champion is None:
+        return None
+    name, rows, (anomalies, others) = "not worse than the champion on labels", labelled.frame(), labelled.of_each
+    try:
+        scores = [detector.score(rows, top=0).score for detector in (evidence.challenger, champion)]
+    except SerenoError as error:
+        return Check(name, True, f"the labelled rows cannot be scored: {error.message}", "rows that both read")
+    found = compare_labelled(scores[0], scores[1], labelled.is_anomaly, evidence.seed)
+    worse = found.is_worse(LABELS_MARGIN)
+    message = (
+        f"it ranks the {anomalies:,} anomalies and {others:,} other rows that people labelled worse "
+        f"(AUROC {found.first:.3f}) than the champion does ({found.second:.3f}, standard error {found.error:.3f})"
+    )
+    observed = f"AUROC {found.first:.3f} on {anomalies:,} anomalies and {others:,} other rows that people labelled"
+    return Check(
+        name,
+        not worse,
+        f"{observed}, the champion {found.second:.3f}",
+        f"at least {found.at_least(LABELS_MARGIN):.3f}",
+        message if worse else "",
+    )
 
 
 def _compared(name: str, found: Difference, margin: float, where: str, rival: str) -> Check:
@@ -292,18 +325,12 @@ CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     scores_vary,
     expected_alerts,
     beats_pca,
+    classical_rivals,
     holds_against_champion,
     holds_on_unseen,
+    holds_on_labels,
 )
 """Every check of the gate, in the order in which people read them; None: it does not apply."""
-
-
-def _trial(challenger: Scorer, usual: pd.DataFrame, places: list[Place], seed: int) -> Trial:
-    from models.planting import plant
-
-    planted = plant(usual, places, seed)
-    scores = (challenger.score(rows, top=0).score for rows in (usual, planted))
-    return Trial(usual, planted, *scores)
 
 
 def _unseen(
@@ -316,35 +343,22 @@ def _unseen(
         return None
     if any(tonight.night in detector.bundle.detector["nights"] for detector in (challenger, champion)):
         return None
-    rows = _some(pq.read_table(tonight.sample).to_pandas(), seed)
-    return _trial(challenger, rows, places, seed) if len(rows) >= LEAST_UNSEEN else None
+    rows = some_of(pq.read_table(tonight.sample).to_pandas(), seed)
+    if len(rows) < LEAST_UNSEEN:
+        return None
+    made = trial(rows, challenger, places, seed)
+    made.enter(CHAMPION, lambda rows: champion.score(rows, top=0).score)
+    return made
 
 
-def _places(dataset: Dataset, challenger: Scorer) -> list[Place]:
-    """The columns that the challenger reads, as planting wants to know them."""
-    from models.planting import Place
-
-    types = {feature["column"]: feature["type"] for feature in challenger.bundle.detector["features"]}
-    limits = {name: column.max for name, column in dataset.columns.items()}
-    numeric = (ColumnType.INTEGER.value, ColumnType.NUMBER.value)
-    return [Place(name, types.get(name) in numeric, limits.get(name)) for name in challenger.columns]
-
-
-def _some(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    if len(rows) <= MOST_ROWS:
-        return rows
-    chosen = np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False)
-    return rows.iloc[np.sort(chosen)]
-
-
-def _champion(folder: Path | None, expected_hash: str | None, rows: pd.DataFrame) -> tuple[Scorer | None, str]:
+def _champion(found: ChampionBundle | None, rows: pd.DataFrame) -> tuple[Scorer | None, str]:
     """Open the champion; one that cannot score these rows must not keep another from taking its place."""
     from models.scoring import Scorer
 
-    if folder is None:
+    if found is None:
         return None, ""
     try:
-        champion = Scorer(folder, expected_hash)
+        champion = Scorer(found.path, found.hash)
         champion.score(rows.iloc[:1], top=0)
     except BundleError as error:
         return None, f"the champion's bundle cannot be used: {error.message}"
@@ -354,10 +368,7 @@ def _champion(folder: Path | None, expected_hash: str | None, rows: pd.DataFrame
 
 
 def _newest(evidence: Evidence) -> np.ndarray[Any, Any]:
-    """Which held-out rows are the newest, bool [rows]; all of them where rows have no time."""
-    column = evidence.dataset.event_time
-    if column is None or column not in evidence.held_out.usual.columns:
-        return np.ones(len(evidence.held_out.usual), dtype=bool)
-    rank = evidence.held_out.usual[column].rank(method="first", pct=True, na_option="top").to_numpy()
-    newest: np.ndarray[Any, Any] = rank > 1.0 - RECENT
-    return newest
+    """Which held-out rows are the newest, bool [rows]; all of them where they are that already, or have no time."""
+    held_out = evidence.held_out
+    newest = None if held_out.is_recent else newest_of(held_out.usual, evidence.dataset.event_time)
+    return np.ones(len(held_out.usual), dtype=bool) if newest is None else newest

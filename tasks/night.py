@@ -203,9 +203,9 @@ def check_family(dataset: Dataset) -> None:
     Raises:
         ConfigError: When one does not exist, or is not of its type.
     """
-    from models.families import family
+    from models.halving import check_candidates
 
-    family(dataset.detector.family).configure(dataset.detector)
+    check_candidates(dataset.detector)
 
 
 def warm_start_of(dataset: Dataset, services: Services, window: Sequence[Run]) -> Promotion | None:

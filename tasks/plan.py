@@ -6,9 +6,11 @@ from datetime import date as Date
 from typing import TYPE_CHECKING
 
 from models.families import most_epochs
+from models.halving import Rung, rungs
 from schemas.detector import Frozen
 from schemas.errors import NoInput
 from tasks.addresses import QUERY, parse_address, resolve_inputs
+from tasks.candidates import MOST_PROCESSES, differences
 from tasks.night import NightOptions, NightRequest, find_done, window_of
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 START_SECONDS = 26.0
 TRAIN_SECONDS_PER_MILLION_ROW_EPOCHS = 6.5
 ROW_SECONDS_PER_MILLION = 25.0
+EXPORT_SECONDS = 3.0
 FLOW_MEGABYTES, SERVER_MEGABYTES, TRAINING_MEGABYTES = 500, 230, 1_100
 
 
@@ -45,6 +48,8 @@ class NightPlan(Frozen):
     window: tuple[str, ...]
     training_rows: int
     epochs: int
+    candidates: tuple[str, ...] = ()
+    rungs: tuple[int, ...] = ()
     stages: tuple[str, ...]
     writes: tuple[str, ...]
     seconds: float
@@ -62,6 +67,12 @@ class NightPlan(Frozen):
         lines += [f"          {len(self.files)} files, {size / 1e6:,.2f} MB as delivered; {columns}"]
         if "train" in self.stages:
             lines += [f"  trains  on {window}; at most {self.training_rows:,} rows, {self.epochs} epochs"]
+        if self.candidates:
+            ladder = ", ".join(map(str, self.rungs))
+            lines += [
+                f"  tries   {', '.join(self.candidates)}",
+                f"          on {len(self.rungs)} rungs, up to epoch {ladder}; {self.epochs} epochs in all",
+            ]
         lines += [f"  does    {', '.join(self.stages)}"]
         lines += [f"  writes  {path}" for path in self.writes]
         lines += [f"  costs   about {self.seconds:.0f} s and {self.megabytes:,} MB of memory on this machine"]
@@ -92,13 +103,15 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
         window=tuple(run.night.isoformat() for run in window),
         training_rows=training_rows,
         epochs=most_epochs(dataset.detector, training_rows) if train else 0,
+        candidates=_candidates(dataset) if train else (),
+        rungs=tuple(rung.epochs for rung in _ladder(dataset, training_rows)) if train else (),
         stages=stages,
         writes=(
             *(f"{lake}/{dataset.name}/{table}" for table in ("accepted", "quarantined", "samples", "scores")),
             str(page),
         ),
         seconds=_seconds(files, dataset, training_rows),
-        megabytes=FLOW_MEGABYTES + SERVER_MEGABYTES + (TRAINING_MEGABYTES if train else 0),
+        megabytes=FLOW_MEGABYTES + SERVER_MEGABYTES + (_processes(dataset) * TRAINING_MEGABYTES if train else 0),
     )
 
 
@@ -139,4 +152,27 @@ def _rows_guess(files: Sequence[PlannedFile], dataset: Dataset) -> int:
 def _seconds(files: Sequence[PlannedFile], dataset: Dataset, training_rows: int) -> float:
     tonight = _rows_guess(files, dataset)
     training = training_rows * most_epochs(dataset.detector, training_rows) / 1e6 * TRAIN_SECONDS_PER_MILLION_ROW_EPOCHS
-    return round(START_SECONDS + tonight / 1e6 * ROW_SECONDS_PER_MILLION + training, 1)
+    # The trainings of candidates are as long as one; what each rung costs more is an exported detector.
+    exports = (
+        sum(rung.candidates for rung in _ladder(dataset, training_rows)) * EXPORT_SECONDS if training_rows else 0.0
+    )
+    return round(START_SECONDS + tonight / 1e6 * ROW_SECONDS_PER_MILLION + training + exports, 1)
+
+
+def _candidates(dataset: Dataset) -> tuple[str, ...]:
+    """Each candidate in words."""
+    detector = dataset.detector
+    if not detector.candidates:
+        return ()
+    said = [(settings.family, differences(settings, detector)) for settings in detector.tried]
+    return tuple(f"{family} ({own})" if own else family for family, own in said)
+
+
+def _ladder(dataset: Dataset, rows: int) -> tuple[Rung, ...]:
+    detector = dataset.detector
+    return rungs(len(detector.tried), most_epochs(detector, rows)) if detector.candidates else ()
+
+
+def _processes(dataset: Dataset) -> int:
+    """Training processes at once, on one machine."""
+    return min(len(dataset.detector.tried), MOST_PROCESSES)

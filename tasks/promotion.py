@@ -38,10 +38,10 @@ class ChosenVersion:
 
 @dataclass(frozen=True)
 class ChampionBundle:
-    """The champion's folder, and the hash that the ledger has for it."""
+    """The champion's folder, and the hash that the ledger has for it, where that is known."""
 
     path: Path
-    hash: str
+    hash: str | None = None
 
 
 def champion_bundle(services: Services, name: str) -> ChampionBundle | None:
@@ -128,7 +128,7 @@ def record_decision(night: Night, *, promote: bool) -> None:
             reason=reason,
             actor=f"run {night.run.id}",
             run_id=night.run.id,
-            metrics={"checks": [dict(check) for check in night.decision.checks]},
+            metrics=night.decision.evidence(),
         )
     align_alias(night.services.registry, state, name)
 
@@ -138,9 +138,8 @@ def _chosen(night: Night, version: str, *, reason: str, promoted: bool = False) 
     known = registry.version(name, version)
     champion = night.services.state.champion(name)
     standing = version if promoted else champion.version if champion else None
-    outcome = ModelOutcome(
-        version=version, champion=standing, family=night.dataset.detector.family, promoted=promoted, reason=reason
-    )
+    family = known.params.get("family", night.dataset.detector.family)
+    outcome = ModelOutcome(version=version, champion=standing, family=family, promoted=promoted, reason=reason)
     in_sample = night.request.iso in known.nights
     return ChosenVersion(version, registry.download(name, version), known.bundle_hash, in_sample, outcome)
 

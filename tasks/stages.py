@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from infra.runtime.compute import Compute
     from models.registry import Registry
     from tasks.lessons import Lessons
-    from tasks.train import TrainingProcess
+    from tasks.train import TrainingOutcome, TrainingProcess
 
 logger = logging.getLogger("sereno.night")
 ENOUGH_NIGHTS = 3
@@ -124,32 +124,49 @@ def preprocess(night: Night, compute: Compute) -> None:
 
 
 @recorded("trained", holds=lambda night: night.trained is not None)
-def train(night: Night, trainer: TrainingProcess, progress: Callable[[str], None]) -> None:
-    """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then."""
+def train(
+    night: Night, trainer: TrainingProcess, progress: Callable[[str], None], compute: Callable[[], Compute]
+) -> None:
+    """Train a challenger on the window; a training that fails is written down, not raised: the champion scores then.
+
+    Where the dataset file names candidates, they share the epochs on the workers of `compute`.
+    """
     from tasks.train import TrainingRequest
 
     _prepare(night.services.registry)
     with _written_down(night):
         sample, in_sample = _training_sample(night)
         start, start_hash = _start(night)
+        request = TrainingRequest(
+            dataset=night.dataset,
+            nights=_training_nights(night, in_sample),
+            sample=sample,
+            seed=night.seed,
+            expected_rows=_expected_rows(night),
+            in_sample=in_sample,
+            output=night.work / "bundle",
+            tonight=night.prepared.sample if in_sample and night.prepared else None,
+            checkpoints=night.work / CHECKPOINTS,
+            start=start,
+            start_hash=start_hash,
+        )
+        if night.dataset.detector.candidates:
+            from tasks.candidates import choose
+
+            night.trained = choose(request, compute(), trainer, night.work, progress)
+            night.warnings += _failed_candidates(night.trained)
+            return
         night.trained = trainer.train(
-            TrainingRequest(
-                dataset=night.dataset,
-                nights=_training_nights(night, in_sample),
-                sample=sample,
-                seed=night.seed,
-                expected_rows=_expected_rows(night),
-                in_sample=in_sample,
-                output=night.work / "bundle",
-                tonight=night.prepared.sample if in_sample and night.prepared else None,
-                checkpoints=night.work / CHECKPOINTS,
-                start=start,
-                start_hash=start_hash,
-            ),
+            request,
             lambda epoch, epochs, _loss, held_out: progress(
                 f"train: epoch {epoch} of {epochs}, held-out loss {held_out:.4f}"
             ),
         )
+
+
+def _failed_candidates(trained: TrainingOutcome) -> list[str]:
+    failed = [each for each in trained.summary.candidates if each.verdict.startswith("failed")]
+    return [f"the candidate {each.family} {each.verdict}" for each in failed]
 
 
 def _start(night: Night) -> tuple[Path | None, str | None]:
@@ -173,30 +190,13 @@ def _is_judged(night: Night) -> bool:
     return night.services.registry.find(night.dataset.name, night.trained.bundle_hash) == night.challenger
 
 
-@recorded("challenger", "decision", facts=_standing, holds=_is_judged)
+@recorded("challenger", "decision", "trained", facts=_standing, holds=_is_judged)
 def gate(night: Night) -> None:
     """Register the challenger and judge it; a gate that cannot decide is written down like a training that fails."""
-    from tasks.gate import Tonight, judge
-    from tasks.promotion import champion_bundle
-    from tasks.training import register
+    from tasks.gate_night import decide
 
-    if night.trained is None:
-        return
     with _written_down(night):
-        night.challenger = register(night.services, night.dataset, night.trained, night.run.id)
-        champion = champion_bundle(night.services, night.dataset.name)
-        if champion is None and night.services.state.champion(night.dataset.name):
-            night.warnings.append("the champion's bundle is gone; the challenger was judged without it")
-        night.decision = judge(
-            night.dataset,
-            night.trained.bundle,
-            night.trained.bundle_hash,
-            night.work / "window.parquet",
-            champion=champion.path if champion else None,
-            champion_hash=champion.hash if champion else None,
-            tonight=Tonight(night.request.iso, night.prepared.sample) if night.prepared else None,
-            seed=night.seed,
-        )
+        decide(night)
 
 
 @contextmanager

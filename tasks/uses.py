@@ -198,7 +198,13 @@ def _detector(services: Services, dataset: Dataset, version: str | None) -> _Det
     chosen = version if champion is None else champion.version
     info = services.registry.version(dataset.name, str(chosen))
     folder = services.registry.download(dataset.name, info.version)
-    return _Detector(info.version, open_bundle(folder, info.bundle_hash))
+    bundle = open_bundle(folder, info.bundle_hash)
+    if bundle.rival is not None:
+        raise UsageError(
+            f"{dataset.name}: version {info.version} is {bundle.rival.title}, which has no network for codes and rows",
+            hint=f"name a version that is an autoencoder with --version: sereno models list {dataset.name}",
+        )
+    return _Detector(info.version, bundle)
 
 
 def _half(dataset: Dataset, detector: _Detector, name: str) -> bytes:

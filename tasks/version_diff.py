@@ -64,12 +64,17 @@ def _parts(first: Bundle, second: Bundle) -> dict[str, bool]:
         "settings": one.get("settings") != other.get("settings"),
         "features": one.get("features") != other.get("features"),
         "transform": first.transform.to_json() != second.transform.to_json(),
-        "network": first.onnx != second.onnx,
-        "score map": first.score_map != second.score_map,
+        "network": first.onnx != second.onnx or _rival(first) != _rival(second),
+        "score map": one.get("score_map") != other.get("score_map"),
         "calibration": not np.array_equal(first.calibration, second.calibration),
         "alert budget": one.get("alerts") != other.get("alerts"),
         "threshold": first.threshold != second.threshold,
     }
+
+
+def _rival(bundle: Bundle) -> list[Any]:
+    """What a classical detector has learnt; nothing of a network."""
+    return [] if bundle.rival is None else [array.tolist() for array in bundle.rival.arrays().values()]
 
 
 def _rows(bundle: Bundle) -> dict[str, Any]:
@@ -83,7 +88,7 @@ def _plain(bundle: Bundle) -> dict[str, Any]:
     settings = bundle.detector.get("settings", {})
     alerts = {f"alerts.{name}": value for name, value in bundle.detector.get("alerts", {}).items()}
     made = {name: bundle.detector.get(name) for name in ("family", "seed", "in_sample", "threshold_rule")}
-    return {**made, **settings, **alerts}
+    return {**settings, **made, **alerts}
 
 
 def _changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -101,7 +101,7 @@ def show_version(registry: Registry, ledger: PromotionStore, name: str, version:
     folder = registry.download(name, version)
     bundle = open_bundle(folder, info.bundle_hash)
     history = [_said(entry) for entry in ledger.ledger(name) if entry.version == version]
-    detector = {key: value for key, value in bundle.detector.items() if key != "score_map"}
+    detector = {key: value for key, value in bundle.detector.items() if key not in ("score_map", "rival")}
     return {
         **row.as_dict(),
         "bundle": str(folder),

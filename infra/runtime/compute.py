@@ -54,6 +54,10 @@ class Compute(ABC):
         """Begin ``function(*args)`` and return at once."""
 
     @abstractmethod
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """Call a function once in each process that works."""
+
+    @abstractmethod
     def close(self) -> None:
         """End every worker; the second call does nothing."""
 
@@ -81,6 +85,10 @@ class ThreadCompute(Compute):
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
         """See `Compute.submit`."""
         return self._pool.submit(function, *args)
+
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """See `Compute.everywhere`."""
+        function()
 
     def close(self) -> None:
         """See `Compute.close`."""
@@ -122,6 +130,10 @@ class ClientCompute(Compute):
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
         """See `Compute.submit`."""
         return _Remote(self._client.submit(_call_all, function, args, pure=False))
+
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """See `Compute.everywhere`."""
+        self._client.run(function)
 
     def close(self) -> None:
         """See `Compute.close`."""

@@ -171,7 +171,7 @@ def names() -> tuple[str, ...]:
 
 
 def most_epochs(settings: DetectorSettings, rows: int) -> int:
-    """Epochs that a training may use: the settings', or the family's where they say none.
+    """Epochs that a training may use: the settings', or the family's where they say none; of candidates the most.
 
     Args:
         settings: The detector's part of a dataset file.
@@ -180,7 +180,7 @@ def most_epochs(settings: DetectorSettings, rows: int) -> int:
     Raises:
         ConfigError: When the family is not known.
     """
-    return settings.epochs or family(settings.family).pace.epochs_of(rows)
+    return settings.epochs or max(family(each.family).pace.epochs_of(rows) for each in settings.tried)
 
 
 def with_prior() -> tuple[str, ...]:

@@ -255,3 +255,17 @@ def test_killed_around_a_durable_write_it_goes_on(undisturbed, request_, tmp_pat
     assert told.count(1) == 1
     assert sorted(set(told)) == all_epochs(outcome)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "log"]
+
+
+def test_a_training_that_pauses_has_a_detector_and_goes_on_to_that_of_one_that_did_not(planned, undisturbed, request_):
+    paused, told = watch(planned[0], replace(request_, pause=4, checkpoint_seconds=600))
+    assert told == [1, 2, 3, 4]
+    assert paused.summary.epochs == 4
+    assert open_bundle(paused.bundle, paused.bundle_hash).threshold > 0
+    again, told = watch(planned[0], replace(request_, pause=4))
+    assert told == []
+    assert again.bundle_hash == paused.bundle_hash
+    outcome, told = watch(planned[0], request_)
+    assert told == [5, 6, 7, 8, 9]
+    assert outcome.bundle_hash == undisturbed.bundle_hash
+    assert not request_.checkpoints.exists()

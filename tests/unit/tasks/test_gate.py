@@ -11,6 +11,7 @@ from models.split import split
 from schemas.threshold import in_words
 from tasks import gate
 from tasks.gate import judge
+from tasks.promotion import ChampionBundle
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def decide(make_dataset, window):
 
 
 def checks(decision):
-    return {check["name"]: check["passed"] for check in decision.checks}
+    """Those that judge."""
+    told = ("classical rivals",)
+    return {check["name"]: check["passed"] for check in decision.checks if check["name"] not in told}
 
 
 def test_a_good_first_detector_passes_and_says_what_it_showed(decide, detector):
@@ -88,11 +91,11 @@ def test_a_detector_that_loses_to_principal_components_is_refused(decide, made):
 
 def test_a_clearly_worse_challenger_loses_against_the_champion_and_the_champion_holds(decide, made, detector):
     worse = made(rank=1)
-    lost = decide(worse, champion=detector.folder, champion_hash=detector.hash)
+    lost = decide(worse, champion=ChampionBundle(detector.folder, detector.hash))
     assert not checks(lost)["not worse than the champion"]
     assert "than the champion does" in " ".join(lost.reasons)
-    assert checks(decide(detector, champion=worse.folder))["not worse than the champion"]
-    assert decide(detector, champion=detector.folder).promote
+    assert checks(decide(detector, champion=ChampionBundle(worse.folder)))["not worse than the champion"]
+    assert decide(detector, champion=ChampionBundle(detector.folder)).promote
 
 
 def test_a_champion_that_cannot_score_these_rows_does_not_stand_in_the_way(
@@ -100,7 +103,7 @@ def test_a_champion_that_cannot_score_these_rows_does_not_stand_in_the_way(
 ):
     broken = made("broken")
     (broken.folder / "model.onnx").write_bytes(b"changed")
-    decision = decide(detector, champion=broken.folder)
+    decision = decide(detector, champion=ChampionBundle(broken.folder))
     assert decision.promote
     assert "cannot be used" in decision.checks[-1]["observed"]
     narrower = tmp_path / "narrower.parquet"
@@ -108,21 +111,32 @@ def test_a_champion_that_cannot_score_these_rows_does_not_stand_in_the_way(
     columns = {**make_dataset().resolved()["columns"]}
     columns["note"] = {"type": "text", "left_out": None, "feature": "hash"}
     old = made("old", dataset=make_dataset(columns=columns))
-    decision = judge(make_dataset(), detector.folder, detector.hash, narrower, champion=old.folder, seed=7)
+    decision = judge(
+        make_dataset(), detector.folder, detector.hash, narrower, champion=ChampionBundle(old.folder), seed=7
+    )
     assert decision.promote
     assert "cannot score these rows any more" in decision.checks[-1]["observed"]
 
 
 def test_the_same_arguments_give_the_same_decision(decide, made, detector):
     other = made("other", rank=4)
-    assert decide(detector, champion=other.folder) == decide(detector, champion=other.folder)
+    assert decide(detector, champion=ChampionBundle(other.folder)) == decide(
+        detector, champion=ChampionBundle(other.folder)
+    )
 
 
 def test_five_thousand_held_out_rows_are_judged_in_seconds(make_dataset, make_rows, detector, tmp_path):
     pq.write_table(make_rows(26_000), tmp_path / "large.parquet")
     dataset = make_dataset(detector={"rows": 30_000})
     spent = time.process_time()
-    judge(dataset, detector.folder, detector.hash, tmp_path / "large.parquet", champion=detector.folder, seed=1)
+    judge(
+        dataset,
+        detector.folder,
+        detector.hash,
+        tmp_path / "large.parquet",
+        champion=ChampionBundle(detector.folder),
+        seed=1,
+    )
     assert time.process_time() - spent < 5.0
 
 
@@ -143,9 +157,20 @@ def test_tonights_rows_tell_how_many_alerts_each_would_raise(decide, detector, m
     pq.write_table(make_rows(1000, seed=5, start=50_000), tmp_path / "tonight.parquet")
     tonight = gate.Tonight("2026-09-02", tmp_path / "tonight.parquet")
     other = made(threshold=0.0)
-    check = decide(detector, champion=other.folder, tonight=tonight).checks[-1]
+    check = decide(detector, champion=ChampionBundle(other.folder), tonight=tonight).checks[-1]
     assert check["name"] == "not worse than the champion tonight"
     assert "of 1,000 rows past its threshold, 1,000 past the champion's" in check["observed"]
     pq.write_table(make_rows(20, start=50_000), tmp_path / "tonight.parquet")
-    names = [check["name"] for check in decide(detector, champion=other.folder, tonight=tonight).checks]
+    names = [check["name"] for check in decide(detector, champion=ChampionBundle(other.folder), tonight=tonight).checks]
     assert "not worse than the champion tonight" not in names
+
+
+def test_the_battery_compares_challenger_champion_and_pca_kind_by_kind(decide, detector, made):
+    decision = decide(detector, champion=ChampionBundle(made("other", rank=4).folder))
+    battery = decision.battery
+    assert {"challenger", "champion", "PCA"} <= set(battery.all)
+    assert all(set(kind.auroc) == set(battery.all) for kind in battery.kinds)
+    assert sum(kind.rows for kind in battery.kinds) <= battery.rows
+    evidence = decision.evidence()
+    assert evidence["battery"]["all"]["challenger"] > 0.5
+    assert evidence["weakest"].startswith("the challenger finds least of ")

@@ -12,8 +12,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from schemas.battery import Battery, KindFound
 from schemas.errors import SerenoError, UsageError
-from schemas.results import NightReport, Status, ThresholdChoice
+from schemas.results import CandidateResult, NightReport, Status, ThresholdChoice
 from tasks.report import PAGES, night_artifact_markdown, report_html, report_json, write_report
 
 # --- the file -------------------------------------------------------------------------------------------------------
@@ -280,3 +281,40 @@ def test_the_artifact_is_short_and_links_to_the_report(a_report, a_result):
     assert "| 2,531 | 2,517 | 14 | 0 | 2 | 17 |" in text
     assert "(<file:///srv/night%20watch/2026-03-06.html>)" in text
     assert len(text.splitlines()) < 12
+
+
+# --- the gate's tables ----------------------------------------------------------------------------------------------
+
+
+def cells(html):
+    """The page's text, with a blank between the cells of a table."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_the_page_shows_each_kind_for_each_detector_and_where_the_challenger_is_weakest(a_report):
+    kinds = (
+        KindFound(kind="broken pair", rows=100, auroc={"challenger": 0.81, "PCA": 0.69}),
+        KindFound(kind="scale drift", rows=99, auroc={"challenger": 0.74, "PCA": 0.80}),
+    )
+    battery = Battery(rows=800, is_recent=True, all={"challenger": 0.78, "PCA": 0.74}, kinds=kinds)
+    report = a_report().model_copy(update={"battery": battery})
+    text = cells(report_html(report))
+    assert "among 800 of the newest held-out rows" in text
+    assert "The challenger finds least of scale drift (0.740), broken pair (0.810)" in text
+    assert "others are ahead in scale drift (PCA 0.800)" in text
+    assert re.search(r"broken pair\s+100\s+0\.810\s+0\.690", text)
+    assert NightReport.model_validate_json(report_json(report)).battery == battery
+
+
+def test_the_page_shows_how_far_each_candidate_came(a_report):
+    tried = (
+        CandidateResult(family="auto", rung=2, epochs=21, score=0.9, seconds=3.0, verdict="left after rung 2 of 3"),
+        CandidateResult(family="dense", settings="noise <b>", verdict="failed: <script>"),
+    )
+    report = a_report()
+    training = report.training.model_copy(update={"candidates": tried})
+    html = report_html(report.model_copy(update={"training": training}))
+    text = cells(html)
+    assert re.search(r"auto\s+2\s+21\s+0\.900", text)
+    assert "left after rung 2 of 3" in text
+    assert "<script>" not in html.partition('id="candidates"')[2]

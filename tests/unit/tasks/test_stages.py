@@ -44,7 +44,7 @@ def asked(make_dataset, make_rows, monkeypatch, tmp_path):
         )
         requests = []
         trainer = SimpleNamespace(train=lambda request, _: requests.append(request))
-        stages.train(night, trainer, print)
+        stages.train(night, trainer, print, lambda: None)
         assert night.training_failure == ""
         return requests[0], night.warnings
 

@@ -89,6 +89,20 @@ def test_submitted_work_is_waited_for(compute: Compute) -> None:
     assert compute.submit(pow, 2, 5).result(timeout=30) == 32
 
 
+def mark() -> None:
+    os.environ["SERENO_TEST_MARK"] = "here"
+
+
+def marked(_item: int) -> str | None:
+    return os.environ.get("SERENO_TEST_MARK")
+
+
+def test_a_function_is_called_in_each_process_that_works(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERENO_TEST_MARK", "")
+    compute.everywhere(mark)
+    assert set(compute.map(marked, range(8))) == {"here"}
+
+
 def test_workers_are_processes_that_import_nothing_heavy(processes: Compute) -> None:
     pids = set(processes.map(_pid, range(8)))
     assert os.getpid() not in pids
