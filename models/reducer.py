@@ -4,8 +4,8 @@ Three questions, and an alert is called like them only where all three say yes:
 
 - a forest of extremely randomised trees, told labelled false alarms from labelled anomalies and from alerts of the same
   nights that nobody judged, must put it on the side of the false alarms. How far on that side is decided on nights that
-  the forest did not see: at most `MOST_LOST` of the anomalies, and of the alerts that nobody judged, may fall there, and
-  never more than `MOST_ALIKE` of the false alarms (a conformal bound: the least typical ones vouch for nothing);
+  the forest did not see: at most `MOST_LOST` of the anomalies, and of the alerts that nobody judged, may fall there,
+  and never more than `MOST_ALIKE` of the false alarms (a conformal bound: the least typical ones vouch for nothing);
 - it must lie no further from the labelled false alarms than they lie from each other (a conformal bound again), so that
   a row unlike anything labelled is never called like them, whatever the trees make of it;
 - its score must not be extreme; `tasks.reduce` asks that.
@@ -19,7 +19,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from models.bundle import canonical_json
 from models.durable import write_synced
 from models.forest import Forest, Numbers, Rows, grow
 from schemas.errors import BundleError
+
+if TYPE_CHECKING:
+    from models.scoring import Examined
 
 PROTOCOL = 1
 TREES = 200
@@ -38,6 +41,7 @@ FOLDS = 5
 SKILL = 3.0  # standard errors of what shuffled labels reach
 LEAST_ALIKE = 0.05
 AT_ONCE = 512
+FAR_OUT = 8.0  # beyond, a number is only far out
 FALSE_ALARM, ANOMALY, UNJUDGED = 0, 1, 2
 RESTORE = "run the night again with --force; such a file is never edited by hand"
 
@@ -158,13 +162,9 @@ class Reducer:
         """
         if values["protocol"] != PROTOCOL:
             raise ValueError(f"protocol {values['protocol']}, this version reads {PROTOCOL}")
-        given = values["forest"]
-        forest = Forest(
-            *(np.asarray(given[name], dtype=np.int32) for name in ("roots", "feature")),
-            np.asarray(given["threshold"], dtype=np.float64),
-            *(np.asarray(given[name], dtype=np.int32) for name in ("left", "right")),
-            np.asarray(given["value"], dtype=np.float64),
-        )
+        kinds = {"threshold": np.float64, "value": np.float64}
+        arrays = {name: np.asarray(array, kinds.get(name, np.int32)) for name, array in values["forest"].items()}
+        forest = Forest(**arrays)
         width = int(values["width"])
         forest.check(width)
         places = np.asarray(values["places"], dtype=np.float32)
@@ -172,6 +172,24 @@ class Reducer:
             raise ValueError("the labelled false alarms lie nowhere")
         skill = Skill(**{name: float(value) for name, value in values["skill"].items()})
         return cls(forest, float(values["cut"]), places, float(values["farthest"]), width, skill)
+
+
+def views(examined: Examined) -> tuple[Rows, Rows]:
+    """What the trees see of alerts, and where they lie: values, residuals, each column's part and share, the score.
+
+    Returns:
+        Float32 [rows, 2 x width + 2 x columns + 1], and float32 [rows, width].
+    """
+    places = np.clip(examined.encoded, -FAR_OUT, FAR_OUT)
+    columns = examined.parts.shape[1]
+    seen = (
+        places,
+        np.clip(examined.residuals, -FAR_OUT, FAR_OUT),
+        np.log1p(examined.parts * columns),
+        np.sqrt(examined.shares),
+        examined.score[:, None],
+    )
+    return np.concatenate(seen, axis=1).astype(np.float32), places.astype(np.float32)
 
 
 def write_reducer(path: Path, reducer: Reducer) -> str:
@@ -220,7 +238,8 @@ def fit(examples: Examples, *, least: int, seed: int) -> Reducer | Abstained:
     chance = float(np.sqrt((alarms + anomalies + 1) / (12.0 * alarms * anomalies)))
     if auroc < 0.5 + SKILL * chance:
         return Abstained(
-            f"on nights that it did not learn from it tells the two sorts apart no better than chance (AUROC {auroc:.2f})"
+            "on nights that it did not learn from it tells the two sorts apart no better than chance "
+            f"(AUROC {auroc:.2f})"
         )
     cut = _cut(unseen, examples.words)
     places = examples.places[examples.words == FALSE_ALARM]
@@ -267,7 +286,7 @@ def _cut(unseen: Numbers, words: Words) -> float:
 
 
 def _below(scores: Numbers) -> float:
-    """The largest cut at or below which at most `MOST_LOST` of what is yet to come lies, below all where few are known."""
+    """The largest cut at or below which at most `MOST_LOST` of what is yet to come lies; below all of few scores."""
     allowed = int(MOST_LOST * (len(scores) + 1))
     ordered = np.sort(scores)
     return float(ordered[allowed - 1]) if allowed else float(np.nextafter(ordered[0], -np.inf))
@@ -295,7 +314,7 @@ def _auroc(alarms: Numbers, anomalies: Numbers) -> float:
 
 
 def _distances(reference: Rows, rows: Rows, *, apart: bool = False) -> tuple[Numbers, np.ndarray[Any, Any]]:
-    """Mean distance to the nearest of the reference, and which is nearest; `apart`: the rows are the reference itself."""
+    """Mean distance to the nearest of the reference, and which is nearest; `apart`: the rows are the reference."""
     count = min(NEAR, len(reference) - apart) or 1
     squares = np.square(reference.astype(np.float64)).sum(axis=1)
     mean, nearest = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)

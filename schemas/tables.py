@@ -4,7 +4,7 @@
 |---|---|
 | accepted | a row that met the contract: the contract's columns, then our own |
 | quarantined | one failure of one row: key, file, line, column, rule, value |
-| scores | an accepted row's score: key columns, entity, event time, score, p-value, alert, version, contributions |
+| scores | an accepted row's score: key columns, entity, event time, score, p-value, alert, version, reasons, suppressed |
 | samples | the accepted rows with the smallest key hash, same columns as accepted |
 """
 
@@ -110,5 +110,8 @@ def scores_schema(dataset: Dataset) -> pa.Schema:
             pa.field("in_sample", pa.bool_()),
             pa.field("model_version", pa.string()),
             pa.field("contributions", contribution_type()),
+            # Null in rows that no second stage judged, and in nights of releases that had none.
+            pa.field("suppressed", pa.bool_()),
+            pa.field("reducer_score", pa.float64()),
         ]
     )

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,7 @@ class Night:
     @property
     def acceptance_key(self) -> str:
         """Hash of what a person accepts: the inputs and the dataset file, but not seed, window or command."""
-        facts = [sorted(self.inputs.values()), self.dataset.resolved()]
+        facts = [sorted(self.inputs.values()), _without_labels(self.dataset)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def done(self, what: str) -> Any:
@@ -174,18 +174,22 @@ def window_of(request: NightRequest, services: Services) -> tuple[Run, ...]:
     return tuple(reversed(nights))
 
 
-def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str]) -> str:
+def fingerprint(
+    request: NightRequest, services: Services, inputs: dict[str, str], *, said_before: datetime | None = None
+) -> str:
     """Hash of everything that decides a night's result (SHA-256, hex).
 
     Args:
         request: The night.
         services: The stores; the training window is looked up in the state.
         inputs: Content hash of each input by address.
+        said_before: Labels count as they stood at this moment; those of now where none is given.
     """
     return _hash_of(
         request,
         services,
         window_of(request, services),
+        said_before,
         inputs=sorted(inputs.values()),
         train=request.options.trains,
         version=request.options.version,
@@ -194,7 +198,7 @@ def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str
 
 def training_fingerprint(request: NightRequest, services: Services, window: Sequence[Run]) -> str:
     """Hash of everything that decides what a training outside of a night gives (SHA-256, hex)."""
-    return _hash_of(request, services, window)
+    return _hash_of(request, services, window, ends=request.date)
 
 
 def check_family(dataset: Dataset) -> None:
@@ -222,16 +226,34 @@ def warm_start_of(dataset: Dataset, services: Services, window: Sequence[Run]) -
     return None
 
 
-def _hash_of(request: NightRequest, services: Services, window: Sequence[Run], **facts: Any) -> str:
+def _hash_of(
+    request: NightRequest,
+    services: Services,
+    window: Sequence[Run],
+    said_before: datetime | None = None,
+    *,
+    ends: Date | None = None,
+    **facts: Any,
+) -> str:
+    """The hash; `ends` is the last night whose labels count, the one before the request's where none is given."""
+    from tasks.labels import digest
+
     start = warm_start_of(request.dataset, services, window)
+    said = digest(services, request.dataset, ends or request.date - timedelta(days=1), said_before)
     common = {
         **({} if start is None else {"start": start.bundle_hash}),
+        **({} if said is None else {"labels": said, "reducer": request.dataset.reducer.model_dump(mode="json")}),
         "protocol": PIPELINE_PROTOCOL,
-        "dataset": request.dataset.resolved(),
+        "dataset": _without_labels(request.dataset),
         "seed": seed_of(request, services),
         "window": [[run.night.isoformat(), run.fingerprint] for run in window],
     }
     return hashlib.sha256(json.dumps({**common, **facts}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _without_labels(dataset: Dataset) -> dict[str, Any]:
+    """The dataset file less what is about labels, which decides nothing where there are none."""
+    return {name: value for name, value in dataset.resolved().items() if name != "reducer"}
 
 
 def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:
@@ -290,7 +312,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         # The ingest stage meets it again, where it ends up in report and state.
         return Due("", {})
     print_ = fingerprint(request, services, inputs)
-    done = None if request.options.force else _done(services, request, print_)
+    done = None if request.options.force else _done(services, request, inputs)
     if done is None:
         return Due(print_, inputs)
     reason = f"already done by run {done.id}"
@@ -306,14 +328,32 @@ def find_done(services: Services, request: NightRequest) -> Run | None:
         NoInput: Nothing arrived for the date.
     """
     try:
-        return _done(services, request, fingerprint(request, services, input_hashes(request, services)))
+        return _done(services, request, input_hashes(request, services))
     except UnreadableInput:
         return None
 
 
-def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
-    done = services.state.find_done(request.dataset.name, request.date, print_, kind=request.options.kind)
+def _done(services: Services, request: NightRequest, inputs: dict[str, str]) -> Run | None:
+    name, kind, date = request.dataset.name, request.options.kind, request.date
+    done = services.state.find_done(name, date, fingerprint(request, services, inputs), kind=kind)
+    if done is None and _later_night_is_done(services, request):
+        done = _done_with_labels_of_then(services, request, inputs)
     return None if done is None else services.state.with_releases(done)
+
+
+def _done_with_labels_of_then(services: Services, request: NightRequest, inputs: dict[str, str]) -> Run | None:
+    """A run that knew fewer labels: these count from the next night on, and do not make an old night undone."""
+    name, kind, date = request.dataset.name, request.options.kind, request.date
+    before = next((run for run in services.state.recent(name, night=date, kinds=[kind]) if run.status == "done"), None)
+    if before is None:
+        return None
+    print_ = fingerprint(request, services, inputs, said_before=before.started_at)
+    return services.state.find_done(name, date, print_, kind=kind)
+
+
+def _later_night_is_done(services: Services, request: NightRequest) -> bool:
+    newest = services.state.history(request.dataset.name, None, 1, table="accepted")
+    return bool(newest) and newest[0].night > request.date
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.results import Alert, ScoreDistribution
+from schemas.results import Alert, Reduction, ScoreDistribution
 from schemas.tables import scores_schema
 from tasks.alert import alerts_of
 from tasks.score_part import BIN, PartScores, ScoreJob, histogram, ranked, score_part
@@ -37,6 +37,8 @@ class Scored:
         top: The highest alerts, at most `TOP_ALERTS`, ranked.
         distribution: Tonight's scores beside the calibration scores.
         threshold: The score above which a row is an alert.
+        suppressed: The highest of those that people's labels took out of `top`.
+        reduction: What the second stage made of the alerts; None where nobody labelled any.
     """
 
     rows: int
@@ -45,6 +47,8 @@ class Scored:
     top: tuple[Alert, ...]
     distribution: ScoreDistribution
     threshold: float
+    suppressed: tuple[Alert, ...] = ()
+    reduction: Reduction | None = None
 
 
 def score(

@@ -231,6 +231,7 @@ def score(night: Night, compute: Compute) -> None:
         PromotionRefused: The gate refused the first challenger and there is no champion.
     """
     from tasks.promotion import scoring_version
+    from tasks.reduce import reduce_alerts
     from tasks.score import score as score_rows
 
     chosen = scoring_version(night)
@@ -245,6 +246,7 @@ def score(night: Night, compute: Compute) -> None:
         night.work,
         in_sample=chosen.in_sample,
     )
+    night.scored = reduce_alerts(night, chosen.bundle, chosen.bundle_hash)
     _write(night, "scores", night.scored.parts, scores_schema(night.dataset))
 
 

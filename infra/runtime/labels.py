@@ -13,8 +13,10 @@ from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import labels
 
-Word = Literal["anomaly", "false_alarm", "expected"]
-WORDS: tuple[Word, ...] = get_args(Word)
+Word = Literal["anomaly", "false_alarm", "expected", "unsaid"]
+UNSAID: Word = "unsaid"
+"""No label: an alert that stood in the list when others of its night were labelled, and of which nothing was said."""
+WORDS: tuple[Word, ...] = tuple(word for word in get_args(Word) if word != UNSAID)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class LabelStore:
         before: Night | None = None,
         said_before: datetime | None = None,
         most: int | None = None,
+        unsaid: bool = False,
+        values: bool = True,
     ) -> list[Label]:
         """Return the newest label of each row, by night, then in the order in which they were said.
 
@@ -113,6 +117,8 @@ class LabelStore:
             before: Of nights before this one.
             said_before: As they stood at this moment.
             most: At most so many, those of the newest nights.
+            unsaid: Also the alerts that were on the list when a night was labelled, and of which nothing was said.
+            values: Whether what the rows held is read, too.
         """
         wanted = [labels.c.dataset == dataset]
         if night is not None:
@@ -124,12 +130,17 @@ class LabelStore:
         if said_before is not None:
             wanted.append(labels.c.at < said_before)
         newest = select(func.max(labels.c.id)).where(*wanted).group_by(labels.c.night, labels.c.key)
-        query = select(labels).where(labels.c.id.in_(newest))
+        columns = [column for column in labels.c if values or column.name != "row"]
+        query = select(*columns).where(labels.c.id.in_(newest))
+        if not unsaid:
+            query = query.where(labels.c.label != UNSAID)
         query = query.order_by(labels.c.night.desc(), labels.c.id.desc()).limit(most)
         with reading(self._engine) as connection:
             return [_as_label(row) for row in connection.execute(query).mappings()][::-1]
 
 
 def _as_label(values: RowMapping) -> Label:
-    row = SaidRow(values["key"], values["file"], int(values["line"]), values["label"], values["note"], values["row"])
+    row = SaidRow(
+        values["key"], values["file"], int(values["line"]), values["label"], values["note"], values.get("row", {})
+    )
     return Label(date.fromisoformat(values["night"]), row, values["actor"], values["at"])

@@ -20,7 +20,7 @@ def run(night, champion):
 @pytest.fixture
 def services():
     """A ledger of three versions."""
-    state = SimpleNamespace(ledger=lambda _name: LEDGER)
+    state = SimpleNamespace(ledger=lambda _name: LEDGER, labels=lambda *_args, **_asked: [])
     return SimpleNamespace(state=state, settings=SimpleNamespace(seed=1))
 
 
