@@ -162,9 +162,12 @@ class Reducer:
         """
         if values["protocol"] != PROTOCOL:
             raise ValueError(f"protocol {values['protocol']}, this version reads {PROTOCOL}")
-        kinds = {"threshold": np.float64, "value": np.float64}
-        arrays = {name: np.asarray(array, kinds.get(name, np.int32)) for name, array in values["forest"].items()}
-        forest = Forest(**arrays)
+        given = values["forest"]
+        roots, feature, left, right = (
+            np.asarray(given[name], np.int32) for name in ("roots", "feature", "left", "right")
+        )
+        threshold, value = (np.asarray(given[name], np.float64) for name in ("threshold", "value"))
+        forest = Forest(roots, feature, threshold, left, right, value)
         width = int(values["width"])
         forest.check(width)
         places = np.asarray(values["places"], dtype=np.float32)

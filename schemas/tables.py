@@ -4,7 +4,7 @@
 |---|---|
 | accepted | a row that met the contract: the contract's columns, then our own |
 | quarantined | one failure of one row: key, file, line, column, rule, value |
-| scores | an accepted row's score: key columns, entity, event time, score, p-value, alert, version, reasons, suppressed |
+| scores | an accepted row's score: key columns, entity, event time, score, p-value, alert, version, contributions |
 | samples | the accepted rows with the smallest key hash, same columns as accepted |
 """
 

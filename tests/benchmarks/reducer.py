@@ -49,7 +49,7 @@ class Outcome:
 
 
 def measure() -> Iterator[Measure]:
-    """False alarms cut, true ones lost, alerts of a kind that nobody labelled, and shuffled labels, on 21 real nights."""
+    """False alarms cut, true ones lost, kinds that nobody labelled, and shuffled labels, on 21 real nights."""
     nights = real_nights()
     if nights is None or len(nights.files) <= TRAINED + LABELLED:
         raise NotMeasured("the real nights are missing: ../shared/data/unsw_nights beside the checkout")
