@@ -256,6 +256,19 @@ def digest(services: Services, dataset: Dataset, last: Date, said_before: dateti
     return hashlib.sha256(json.dumps(sorted(facts), separators=(",", ":")).encode()).hexdigest()
 
 
+def facts_of_labels(
+    services: Services, dataset: Dataset, last: Date, said_before: datetime | None = None
+) -> dict[str, Any]:
+    """What of labels decides a night's result; nothing where there are none. Arguments as for `digest`."""
+    said = digest(services, dataset, last, said_before)
+    return {} if said is None else {"labels": said, "reducer": dataset.reducer.model_dump(mode="json")}
+
+
+def without_labels(dataset: Dataset) -> dict[str, Any]:
+    """The resolved dataset file less what is about labels, which decides nothing where there are none."""
+    return {name: value for name, value in dataset.resolved().items() if name != "reducer"}
+
+
 def as_dict(label: Label) -> dict[str, Any]:
     """A label for `--json` and for a file."""
     return {

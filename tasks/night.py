@@ -138,7 +138,9 @@ class Night:
     @property
     def acceptance_key(self) -> str:
         """Hash of what a person accepts: the inputs and the dataset file, but not seed, window or command."""
-        facts = [sorted(self.inputs.values()), _without_labels(self.dataset)]
+        from tasks.labels import without_labels
+
+        facts = [sorted(self.inputs.values()), without_labels(self.dataset)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def done(self, what: str) -> Any:
@@ -236,24 +238,18 @@ def _hash_of(
     **facts: Any,
 ) -> str:
     """The hash; `ends` is the last night whose labels count, the one before the request's where none is given."""
-    from tasks.labels import digest
+    from tasks.labels import facts_of_labels, without_labels
 
     start = warm_start_of(request.dataset, services, window)
-    said = digest(services, request.dataset, ends or request.date - timedelta(days=1), said_before)
     common = {
         **({} if start is None else {"start": start.bundle_hash}),
-        **({} if said is None else {"labels": said, "reducer": request.dataset.reducer.model_dump(mode="json")}),
+        **facts_of_labels(services, request.dataset, ends or request.date - timedelta(days=1), said_before),
         "protocol": PIPELINE_PROTOCOL,
-        "dataset": _without_labels(request.dataset),
+        "dataset": without_labels(request.dataset),
         "seed": seed_of(request, services),
         "window": [[run.night.isoformat(), run.fingerprint] for run in window],
     }
     return hashlib.sha256(json.dumps({**common, **facts}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _without_labels(dataset: Dataset) -> dict[str, Any]:
-    """The dataset file less what is about labels, which decides nothing where there are none."""
-    return {name: value for name, value in dataset.resolved().items() if name != "reducer"}
 
 
 def input_hashes(request: NightRequest, services: Services) -> dict[str, str]:
@@ -292,6 +288,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         ForbiddenAddress: An input address is not on the allow-list.
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
+    from tasks.done_before import done_before
     from tasks.page_drafts import recover_page
     from tasks.repair import forget_done_runs
 
@@ -312,48 +309,13 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         # The ingest stage meets it again, where it ends up in report and state.
         return Due("", {})
     print_ = fingerprint(request, services, inputs)
-    done = None if request.options.force else _done(services, request, inputs)
+    done = None if request.options.force else done_before(services, request, inputs)
     if done is None:
         return Due(print_, inputs)
     reason = f"already done by run {done.id}"
     # The project may have been moved since.
     page = str(services.project.report_file(request.dataset.name, request.iso))
     return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason, "report": page})
-
-
-def find_done(services: Services, request: NightRequest) -> Run | None:
-    """The run that did this very night already, if its inputs can be read.
-
-    Raises:
-        NoInput: Nothing arrived for the date.
-    """
-    try:
-        return _done(services, request, input_hashes(request, services))
-    except UnreadableInput:
-        return None
-
-
-def _done(services: Services, request: NightRequest, inputs: dict[str, str]) -> Run | None:
-    name, kind, date = request.dataset.name, request.options.kind, request.date
-    done = services.state.find_done(name, date, fingerprint(request, services, inputs), kind=kind)
-    if done is None and _later_night_is_done(services, request):
-        done = _done_with_labels_of_then(services, request, inputs)
-    return None if done is None else services.state.with_releases(done)
-
-
-def _done_with_labels_of_then(services: Services, request: NightRequest, inputs: dict[str, str]) -> Run | None:
-    """A run that knew fewer labels: these count from the next night on, and do not make an old night undone."""
-    name, kind, date = request.dataset.name, request.options.kind, request.date
-    before = next((run for run in services.state.recent(name, night=date, kinds=[kind]) if run.status == "done"), None)
-    if before is None:
-        return None
-    print_ = fingerprint(request, services, inputs, said_before=before.started_at)
-    return services.state.find_done(name, date, print_, kind=kind)
-
-
-def _later_night_is_done(services: Services, request: NightRequest) -> bool:
-    newest = services.state.history(request.dataset.name, None, 1, table="accepted")
-    return bool(newest) and newest[0].night > request.date
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:

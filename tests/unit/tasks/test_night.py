@@ -8,11 +8,11 @@ import pytest
 from infra.runtime.labels import SaidRow
 from infra.runtime.state import State
 from schemas.errors import ConfigError
-from tasks import night as of_night
+from tasks import done_before
+from tasks.done_before import find_done
 from tasks.night import (
     NightRequest,
     check_family,
-    find_done,
     fingerprint,
     training_fingerprint,
     warm_start_of,
@@ -84,7 +84,7 @@ FIRST, SECOND, THIRD = date(2026, 9, 20), date(2026, 9, 21), date(2026, 9, 22)
 @pytest.fixture
 def done_nights(tmp_path, make_dataset, monkeypatch):
     """Two nights done with nothing labelled; whether each still is, and what somebody says of the first one's rows."""
-    monkeypatch.setattr(of_night, "input_hashes", lambda *_: {"in.csv": "hash"})
+    monkeypatch.setattr(done_before, "input_hashes", lambda *_: {"in.csv": "hash"})
     with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
         services = SimpleNamespace(state=state, settings=SimpleNamespace(seed=1))
 
