@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.runtime.labels import UNSAID, WORDS, SaidRow
-from schemas.errors import UsageError
+from schemas.errors import UnreadableInput, UsageError
 from schemas.tables import accepted_schema, scores_schema
 from schemas.yaml_source import nearest
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_UNSAID = 200
 """Of a night's alerts of which nothing was said, so many are remembered: the highest ones, which a report lists."""
-MOST_LABELS = 10_000
+MOST_LABELS = 5_000
 """So many labels count, those of the newest nights: what a night costs does not grow with all that was ever said."""
 MOST_NAMED = 5
 OWN = ("sereno_key", "sereno_file", "sereno_line")
@@ -176,21 +176,26 @@ def _accepted_rows(services: Services, dataset: Dataset, run: Run, keys: Sequenc
             yield {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
 
-def labelled_frame(dataset: Dataset, values: Sequence[Mapping[str, Any]]) -> Any:
-    """What labelled rows held, as a frame with the detector's columns; what a row lacks, or no longer fits, is missing.
+def labelled_frame(dataset: Dataset, values: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Any:
+    """What labelled rows held, as a frame; what a row lacks, or what no longer fits its column, is missing.
 
     Args:
         dataset: The dataset file as it is now.
         values: The values of each row, as `label_rows` wrote them.
+        columns: Those that the detector reads, which may be older than the dataset file.
+
+    Raises:
+        UnreadableInput: The contract does not have one of them any more.
     """
     import pyarrow as pa
 
     schema = accepted_schema(dataset)
-    columns = {}
-    for feature in dataset.features:
-        kind = schema.field(feature.column).type
-        columns[feature.column] = pa.array([_typed(row.get(feature.column), kind) for row in values], kind)
-    return pa.table(columns).to_pandas()
+    gone = [name for name in columns if name not in schema.names]
+    if gone:
+        raise UnreadableInput(f"{dataset.name}: the detector reads the column {gone[0]!r}, which the contract lacks")
+    kinds = {name: schema.field(name).type for name in columns}
+    found = {name: pa.array([_typed(row.get(name), kind) for row in values], kind) for name, kind in kinds.items()}
+    return pa.table(found).to_pandas()
 
 
 def _typed(value: Any, kind: pa.DataType) -> Any:

@@ -108,7 +108,8 @@ def learn(dataset: Dataset, labels: Sequence[Label], scorer: Scorer, seed: int) 
     from tasks.labels import labelled_frame
 
     words = {"false_alarm": FALSE_ALARM, "anomaly": ANOMALY, UNSAID: UNJUDGED}
-    rows, places = views(scorer.examine(labelled_frame(dataset, [label.row.values for label in labels])))
+    values = [label.row.values for label in labels]
+    rows, places = views(scorer.examine(labelled_frame(dataset, values, scorer.columns)))
     said = np.array([words[label.row.word] for label in labels], dtype=np.int8)
     nights = np.array([label.night.toordinal() for label in labels])
     return fit(Examples(rows, places, said, nights), least=dataset.reducer.least_labels, seed=seed)

@@ -119,6 +119,16 @@ def test_where_alerts_that_nobody_judged_lie_among_all_false_alarms_nothing_is_c
     assert calls < 0.25
 
 
+def test_many_labelled_nights_are_learnt_from_in_a_few_forests(monkeypatch):
+    from models import reducer
+
+    grown = []
+    grow = reducer.grow
+    monkeypatch.setattr(reducer, "grow", lambda *args, **more: grown.append(1) or grow(*args, **more))
+    assert isinstance(fit(usual(nights=40), least=LEAST, seed=1), Reducer)
+    assert len(grown) == reducer.FOLDS + 1
+
+
 def test_one_labelled_night_is_enough_where_the_sorts_differ():
     assert isinstance(fit(usual(nights=1), least=LEAST, seed=1), Reducer)
 

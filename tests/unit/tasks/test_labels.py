@@ -43,9 +43,8 @@ def test_a_row_is_labelled_with_what_it_held(nights):
     )
     assert set(row.values) == {feature.column for feature in nights.dataset.features}
     assert row.values["sent"] > 1e5
-    frame = labelled_frame(
-        nights.dataset, [row.values, {}, {"sent": "text", "start_time": "2026-09-20T00:00:00+00:00"}]
-    )
+    odd = {"sent": "text", "packets": None, "start_time": "2026-09-20T00:00:00+00:00"}
+    frame = labelled_frame(nights.dataset, [row.values, {}, odd], ["sent", "packets", "start_time"])
     assert frame["sent"][0] == row.values["sent"]
     assert frame.iloc[1].isna().all()
     assert frame["sent"].isna().tolist() == [False, True, True]
