@@ -57,9 +57,12 @@ def measure() -> Iterator[Measure]:
     kinds = attack_kinds(dates)
     with project(nights) as watched:
         prepare(watched, dates)
-        labelled = {date: alerts_of(watched, date) for date in dates[TRAINED : TRAINED + LABELLED]}
-        words = {date: {key: word_of(kinds[key]) for key in keys} for date, keys in labelled.items()}
-        later = dates[TRAINED + LABELLED :]
+        alerts = {date: alerts_of(watched, date) for date in dates[TRAINED:]}
+        labelled, later = (
+            dates[TRAINED : TRAINED + LABELLED],
+            {date: alerts[date] for date in dates[TRAINED + LABELLED :]},
+        )
+        words = {date: {key: word_of(kinds[key]) for key in alerts[date]} for date in labelled}
         outcome = labelled_outcome(watched, "all labels", words, later)
         everyone = sorted({kind for kind in kinds.values() if kind != NORMAL})
         tell(outcome, kinds, everyone, "all labels")
@@ -110,8 +113,8 @@ def alerts_of(watched: Project, date: str) -> set[str]:
     return {str(key) for key, is_alert in keys if is_alert}
 
 
-def labelled_outcome(watched: Project, name: str, words: dict[str, dict[str, str]], later: list[str]) -> Outcome:
-    """Label alerts in a file, as a person does, in a project that knows no labels yet; then score the later nights."""
+def labelled_outcome(watched: Project, name: str, words: dict[str, dict[str, str]], later: Keys) -> Outcome:
+    """Label alerts in a file, as a person does, in a project that knows no labels yet; score the later nights anew."""
     state, kept = watched.folder / "state" / "state.db", watched.folder.with_name("state without labels.db")
     kept.write_bytes(state.read_bytes())
     try:
@@ -129,7 +132,7 @@ def labelled_outcome(watched: Project, name: str, words: dict[str, dict[str, str
         abstained = sum(bool(page["reduction"]["reason"]) for page in reports)
         if any(len(suppressed[date]) != result["suppressed"] for date, result in zip(later, results, strict=True)):
             raise NotMeasured("the reports do not list all suppressed alerts")
-        return Outcome({date: alerts_of(watched, date) for date in later}, suppressed, abstained)
+        return Outcome(later, suppressed, abstained)
     finally:
         for beside in ("-wal", "-shm"):
             state.with_name(f"{state.name}{beside}").unlink(missing_ok=True)
@@ -142,7 +145,7 @@ def report_of(watched: Project, date: str) -> str:
 
 
 def new_kinds(
-    watched: Project, words: dict[str, dict[str, str]], kinds: dict[str, str], later: list[str], all_labels: Outcome
+    watched: Project, words: dict[str, dict[str, str]], kinds: dict[str, str], later: Keys, all_labels: Outcome
 ) -> Measure:
     """Take the labels of one kind away, kind after kind; the worst kind counts, the rare ones as one."""
     counts = Counter(kinds[key] for keys in all_labels.alerts.values() for key in keys if kinds[key] != NORMAL)
@@ -162,7 +165,7 @@ def new_kinds(
     return Measure("new_kind_hidden", shares, "", ("<=", 0.10), of="max")
 
 
-def shuffled(watched: Project, words: dict[str, dict[str, str]], later: list[str], seed: int) -> float:
+def shuffled(watched: Project, words: dict[str, dict[str, str]], later: Keys, seed: int) -> float:
     """Share of the nights on which labels that were dealt out by chance change nothing."""
     places = [(date, key) for date, said in sorted(words.items()) for key in sorted(said)]
     dealt = [words[date][key] for date, key in places]
