@@ -4,8 +4,9 @@ Three questions, and an alert is called like them only where all three say yes:
 
 - a forest of extremely randomised trees, told labelled false alarms from labelled anomalies and from alerts of the same
   nights that nobody judged, must put it on the side of the false alarms. How far on that side is decided on nights that
-  the forest did not see: at most `MOST_LOST` of the anomalies, and of the alerts that nobody judged, may fall there,
-  and never more than `MOST_ALIKE` of the false alarms (a conformal bound: the least typical ones vouch for nothing);
+  the forest did not see: at most `MOST_LOST` of the anomalies, and `MOST_UNJUDGED` of the alerts that nobody judged,
+  may fall there, and never more than `MOST_ALIKE` of the false alarms (a conformal bound: the least typical ones vouch
+  for nothing);
 - it must lie no further from the labelled false alarms than they lie from each other (a conformal bound again), so that
   a row unlike anything labelled is never called like them, whatever the trees make of it;
 - its score must not be extreme; `tasks.reduce` asks that.
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 TREES = 200
-MOST_LOST = 0.06
+MOST_LOST = 0.08
+MOST_UNJUDGED = 0.06
 MOST_ALIKE = 0.86
 FARTHEST = 0.99
 NEAR = 3
@@ -286,13 +288,14 @@ def _scores_unseen(examples: Examples, seed: int) -> Numbers:
 
 def _cut(unseen: Numbers, words: Words) -> float:
     bounds = [_quantile_up(unseen[words == FALSE_ALARM], MOST_ALIKE)]
-    bounds += [_below(unseen[words == word]) for word in (ANOMALY, UNJUDGED) if (words == word).any()]
+    allowed = {ANOMALY: MOST_LOST, UNJUDGED: MOST_UNJUDGED}
+    bounds += [_below(unseen[words == word], most) for word, most in allowed.items() if (words == word).any()]
     return min(bounds)
 
 
-def _below(scores: Numbers) -> float:
-    """The largest cut at or below which at most `MOST_LOST` of what is yet to come lies; below all of few scores."""
-    allowed = int(MOST_LOST * (len(scores) + 1))
+def _below(scores: Numbers, most: float) -> float:
+    """The largest cut at or below which at most that share of what is yet to come lies; below all of few scores."""
+    allowed = int(most * (len(scores) + 1))
     ordered = np.sort(scores)
     return float(ordered[allowed - 1]) if allowed else float(np.nextafter(ordered[0], -np.inf))
 

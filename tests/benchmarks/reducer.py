@@ -20,7 +20,6 @@ SHORTCUTS = ("sttl", "dttl", "ct_state_ttl")
 SHUFFLES = (1, 2, 3)
 ENOUGH = 10
 NORMAL = "Normal"
-RARE = "rare kinds together"
 
 Keys = dict[str, set[str]]
 
@@ -147,21 +146,17 @@ def report_of(watched: Project, date: str) -> str:
 def new_kinds(
     watched: Project, words: dict[str, dict[str, str]], kinds: dict[str, str], later: Keys, all_labels: Outcome
 ) -> Measure:
-    """Take the labels of one kind away, kind after kind; the worst kind counts, the rare ones as one."""
+    """Take the labels of one kind away, kind after kind; the worst kind counts, of rare ones the counts are told."""
     counts = Counter(kinds[key] for keys in all_labels.alerts.values() for key in keys if kinds[key] != NORMAL)
-    shares, rare, rare_hidden = [], 0, 0
+    shares = []
     for kind, count in sorted(counts.items()):
         fewer = {date: {key: word for key, word in said.items() if kinds[key] != kind} for date, said in words.items()}
         outcome = labelled_outcome(watched, f"without {kind}", fewer, later)
-        tell(outcome, kinds, [kind], f"without labels of {kind}")
+        few = "" if count >= ENOUGH else f" (fewer than {ENOUGH} alerts: not in the measure)"
+        tell(outcome, kinds, [kind], f"without labels of {kind}{few}")
         alerts, hidden = outcome.hidden(kinds, kind)
         if count >= ENOUGH:
             shares.append(hidden / alerts)
-        else:
-            rare, rare_hidden = rare + alerts, rare_hidden + hidden
-    if rare:
-        print(f"{RARE}: {rare_hidden} of {rare} alerts hidden", file=sys.stderr)
-        shares.append(rare_hidden / rare)
     return Measure("new_kind_hidden", shares, "", ("<=", 0.10), of="max")
 
 

@@ -61,7 +61,7 @@ def test_rows_like_labelled_false_alarms_are_called_so_and_anomalies_are_not(red
     assert reducer.find(alarms, alarms).alike.mean() > 0.75
     assert reducer.find(anomalies, anomalies).alike.mean() < 0.05
     assert reducer.skill.alike > 0.75
-    assert reducer.skill.lost <= 0.06
+    assert reducer.skill.lost <= 0.08
     assert reducer.skill.auroc > 0.95
 
 
