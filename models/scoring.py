@@ -46,6 +46,25 @@ class Scores:
     contributions: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What a detector sees in rows, for a second stage.
+
+    Args:
+        encoded: Float32 [rows, width].
+        residuals: In units of what is normal for each number, float64 [rows, width].
+        parts: What each column adds to the score, float64 [rows, columns].
+        shares: What each column contributes, as scores explain it, float64 [rows, columns].
+        score: Float64 [rows].
+    """
+
+    encoded: np.ndarray[Any, np.dtype[np.float32]]
+    residuals: Matrix
+    parts: Matrix
+    shares: Matrix
+    score: Matrix
+
+
 class Reconstructor:
     """An ONNX graph from float32 [rows, n] to float32 [rows, m]: a whole detector, or its encoder or decoder.
 
@@ -135,6 +154,22 @@ class Scorer:
         if top:
             self._explain(explained, rows, is_alert | (p_value <= STANDS_OUT))
         return Scores(score, p_value, is_alert, self._contributions(frame, explained, top))
+
+    def examine(self, frame: pd.DataFrame) -> Examined:
+        """What is behind the scores of rows; costs as much as explaining each.
+
+        Args:
+            frame: As for `score`.
+
+        Raises:
+            UnreadableInput: When columns are missing.
+        """
+        rows = self.bundle.transform.apply(frame)
+        reconstructed, parts = self._look(rows)
+        units = 1.0 if self._rival is not None else np.sqrt(np.array(self.bundle.score_map.factors))
+        residuals = (rows.astype(np.float64) - reconstructed) * units
+        shares = self._explainer.explain(rows, reconstructed).shares
+        return Examined(rows, residuals, parts, shares, scores_of(parts))
 
     def _look(self, rows: Any) -> tuple[Any, Matrix]:
         """What is expected of encoded rows, and the parts of their scores."""

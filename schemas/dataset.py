@@ -14,12 +14,16 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from schemas.detector import DetectorSettings, Frozen
 from schemas.expectation_rules import Expectation
 from schemas.features import ALLOWED_KINDS, ColumnType, Feature, FeatureKind
+from schemas.reducer import ReducerSettings
 from schemas.yaml_source import nearest, read_yaml, validate_model
 
 NAME = r"^[a-z][a-z0-9_-]{0,63}$"
 DATE_FIELD = re.compile(r"\{date(?::([^{}]*))?\}")
 SYSTEM_COLUMNS = ("night", "sereno_file", "sereno_line", "sereno_key", "sereno_hash")
-SCORE_COLUMNS = ("entity", "event_time", "score", "p_value", "is_alert", "in_sample", "model_version", "contributions")
+SCORE_COLUMNS = (
+    *("entity", "event_time", "score", "p_value", "is_alert", "in_sample", "model_version", "contributions"),
+    *("suppressed", "reducer_score"),
+)
 
 
 def _check_template(path: str) -> str:
@@ -149,6 +153,9 @@ class Dataset(Frozen):
     columns: dict[str, Column] = Field(min_length=1, description="The contract, column by column.")
     expectations: tuple[Expectation, ...] = Field((), description="What the whole batch must meet.")
     detector: DetectorSettings = Field(default_factory=DetectorSettings, description="Family, budgets, alert budget.")
+    reducer: ReducerSettings = Field(
+        default_factory=ReducerSettings, description="What becomes of alerts like labelled false alarms."
+    )
     data_docs: bool = Field(False, description="Whether Great Expectations' Data Docs are written beside the report.")
     max_quarantined: float = Field(
         0.5, gt=0, le=1, description="Share of quarantined rows above which the night is blocked."

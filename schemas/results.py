@@ -97,6 +97,18 @@ class LikeRow(Frozen):
     values: dict[str, str] = Field(default_factory=dict)
 
 
+class LikeLabel(Frozen):
+    """The labelled false alarm that is nearest to an alert which is like them.
+
+    Fields: its key and night; what the person noted; how little the alert is like a labelled false alarm, 0..1.
+    """
+
+    key: str
+    night: str
+    note: str = ""
+    score: float = 0.0
+
+
 class Alert(Frozen):
     """One row past the threshold."""
 
@@ -110,6 +122,35 @@ class Alert(Frozen):
     source_line: int = 0
     contributions: tuple[Contribution, ...] = ()
     like: LikeRow | None = None
+    said: LikeLabel | None = None  # where it is like what people called a false alarm
+
+
+class Reduction(Frozen):
+    """What the second stage made of tonight's alerts.
+
+    Fields:
+        policy: What the dataset file says becomes of alerts like labelled false alarms.
+        reason: Why it did nothing; empty where it was at work.
+        false_alarms, anomalies, unjudged: Labelled alerts that it learnt from, and those that nobody judged.
+        alike: Tonight's alerts that are like labelled false alarms, the suppressed ones among them.
+        suppressed: Those that policy `hide` took out of the list.
+        extreme: Those that are shown all the same, because their score is extreme.
+        expected_alike, expected_lost: Share of labelled false alarms, and of labelled anomalies, that it called alike
+            on nights that it had not learnt from.
+        hash: SHA-256 of the file that holds the reducer.
+    """
+
+    policy: Literal["rank", "hide"]
+    reason: str = ""
+    false_alarms: int = 0
+    anomalies: int = 0
+    unjudged: int = 0
+    alike: int = 0
+    suppressed: int = 0
+    extreme: int = 0
+    expected_alike: float | None = None
+    expected_lost: float | None = None
+    hash: str | None = None
 
 
 class QuarantineSample(Frozen):
@@ -137,6 +178,7 @@ class NightResult(Frozen):
     threshold: float | None = None
     alerts: int = 0
     above_usual: float | None = None  # share of rows that score above the median of usual ones
+    suppressed: int = 0
     incidents: int = 0
     report: str | None = None
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -325,6 +367,8 @@ class NightReport(Frozen):
     training: TrainingSummary | None = None
     scores: ScoreDistribution | None = None
     alerts: tuple[Alert, ...] = ()
+    suppressed: tuple[Alert, ...] = ()  # the highest of those that people's labels took out of the list
+    reduction: Reduction | None = None
     alert_budget: float | None = None
     history: tuple[dict[str, Any], ...] = ()
     drift: Drift | None = None

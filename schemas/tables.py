@@ -110,5 +110,8 @@ def scores_schema(dataset: Dataset) -> pa.Schema:
             pa.field("in_sample", pa.bool_()),
             pa.field("model_version", pa.string()),
             pa.field("contributions", contribution_type()),
+            # Null in rows that no second stage judged, and in nights of releases that had none.
+            pa.field("suppressed", pa.bool_()),
+            pa.field("reducer_score", pa.float64()),
         ]
     )

@@ -36,6 +36,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
         threshold=scored.threshold if scored else None,
         alerts=scored.alerts if scored else 0,
         above_usual=scored.above_usual if scored else None,
+        suppressed=scored.reduction.suppressed if scored and scored.reduction else 0,
         report=_page(night.services, night.request),
         seconds=night.seconds,
         warnings=tuple(
@@ -175,6 +176,8 @@ def _report_of(night: Night, result: NightResult) -> NightReport:
         training=night.trained.summary if night.trained else None,
         scores=scored.distribution if scored else None,
         alerts=scored.top if scored else (),
+        suppressed=scored.suppressed if scored else (),
+        reduction=scored.reduction if scored else None,
         alert_budget=night.dataset.detector.wished_alerts(scored.rows if scored else 0.0),
         history=_timeline(night.services, result),
         gate=night.decision.checks if night.decision else (),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 LEAST_OF_EACH = 20
 MOST_LABELS = 5_000
 
-Said = Literal["anomaly", "false_alarm", "expected"]
-
 
 @dataclass(frozen=True)
 class RowLabel:
@@ -31,12 +29,12 @@ class RowLabel:
     Args:
         night: The night of the row.
         key: Its key, as `sereno_key` has it.
-        label: `anomaly`, or why it is none.
+        label: `anomaly`, or why it is none: `false_alarm`, `expected`.
     """
 
     night: Date
     key: str
-    label: Said
+    label: str
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,9 @@ class Labelled:
 
 
 def labels_in_state(services: Services, dataset: Dataset, before: Date) -> Sequence[RowLabel]:
-    """What the state's labels say of a dataset's rows on nights before one; none while no release writes labels."""
-    del services, dataset, before
-    return ()
+    """What people said of a dataset's rows on nights before one, by the state; the newest labels count."""
+    said = services.state.labels(dataset.name, before=before, most=MOST_LABELS, values=False)
+    return [RowLabel(label.night, label.row.key, label.row.word) for label in said]
 
 
 def labelled_rows(services: Services, dataset: Dataset, labels: Sequence[RowLabel]) -> Labelled | None:

@@ -8,8 +8,9 @@ much higher, the data moved and is to be learned: that night teaches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date as Date
 from math import sqrt
 from statistics import median
 from typing import TYPE_CHECKING
@@ -50,20 +51,20 @@ class Lessons:
         )
 
 
-def lessons_of(dataset: Dataset, window: Sequence[Run], judged: dict[str, int] | None = None) -> Lessons:
+def lessons_of(dataset: Dataset, window: Sequence[Run], judged: Mapping[Date, int]) -> Lessons:
     """Part a window's nights into those that teach and those that wait.
 
     Args:
         dataset: The dataset; `detector.unusual_nights` may say that all teach.
         window: Nights before, oldest first.
-        judged: Alerts that people labelled, by night, ISO.
+        judged: How many rows of each night people labelled.
     """
     if dataset.detector.unusual_nights == "teach":
         return Lessons(tuple(window))
     scored = [run for run in window if _alerts(run) is not None]
     usual = _usual(dataset, scored) if scored else 0.0
     most = usual + BEYOND_CHANCE * sqrt(usual)
-    unjudged = {run.id: (_alerts(run) or 0) - (judged or {}).get(run.night.isoformat(), 0) for run in scored}
+    unjudged = {run.id: (_alerts(run) or 0) - judged.get(run.night, 0) for run in scored}
     waiting = [run for run in scored if unjudged[run.id] > most and not (run.accepted_by or _all_moved(run))]
     taught = tuple(run for run in window if run not in waiting)
     if len(taught) < LEAST_NIGHTS:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,9 @@ class Night:
     @property
     def acceptance_key(self) -> str:
         """Hash of what a person accepts: the inputs and the dataset file, but not seed, window or command."""
-        facts = [sorted(self.inputs.values()), self.dataset.resolved()]
+        from tasks.labels import without_labels
+
+        facts = [sorted(self.inputs.values()), without_labels(self.dataset)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def done(self, what: str) -> Any:
@@ -174,18 +176,22 @@ def window_of(request: NightRequest, services: Services) -> tuple[Run, ...]:
     return tuple(reversed(nights))
 
 
-def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str]) -> str:
+def fingerprint(
+    request: NightRequest, services: Services, inputs: dict[str, str], *, said_before: datetime | None = None
+) -> str:
     """Hash of everything that decides a night's result (SHA-256, hex).
 
     Args:
         request: The night.
         services: The stores; the training window is looked up in the state.
         inputs: Content hash of each input by address.
+        said_before: Labels count as they stood at this moment; those of now where none is given.
     """
     return _hash_of(
         request,
         services,
         window_of(request, services),
+        said_before,
         inputs=sorted(inputs.values()),
         train=request.options.trains,
         version=request.options.version,
@@ -194,7 +200,7 @@ def fingerprint(request: NightRequest, services: Services, inputs: dict[str, str
 
 def training_fingerprint(request: NightRequest, services: Services, window: Sequence[Run]) -> str:
     """Hash of everything that decides what a training outside of a night gives (SHA-256, hex)."""
-    return _hash_of(request, services, window)
+    return _hash_of(request, services, window, ends=request.date)
 
 
 def check_family(dataset: Dataset) -> None:
@@ -222,12 +228,24 @@ def warm_start_of(dataset: Dataset, services: Services, window: Sequence[Run]) -
     return None
 
 
-def _hash_of(request: NightRequest, services: Services, window: Sequence[Run], **facts: Any) -> str:
+def _hash_of(
+    request: NightRequest,
+    services: Services,
+    window: Sequence[Run],
+    said_before: datetime | None = None,
+    *,
+    ends: Date | None = None,
+    **facts: Any,
+) -> str:
+    """The hash; `ends` is the last night whose labels count, the one before the request's where none is given."""
+    from tasks.labels import facts_of_labels, without_labels
+
     start = warm_start_of(request.dataset, services, window)
     common = {
         **({} if start is None else {"start": start.bundle_hash}),
+        **facts_of_labels(services, request.dataset, ends or request.date - timedelta(days=1), said_before),
         "protocol": PIPELINE_PROTOCOL,
-        "dataset": request.dataset.resolved(),
+        "dataset": without_labels(request.dataset),
         "seed": seed_of(request, services),
         "window": [[run.night.isoformat(), run.fingerprint] for run in window],
     }
@@ -270,6 +288,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         ForbiddenAddress: An input address is not on the allow-list.
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
+    from tasks.done_before import done_before
     from tasks.page_drafts import recover_page
     from tasks.repair import forget_done_runs
 
@@ -290,30 +309,13 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         # The ingest stage meets it again, where it ends up in report and state.
         return Due("", {})
     print_ = fingerprint(request, services, inputs)
-    done = None if request.options.force else _done(services, request, print_)
+    done = None if request.options.force else done_before(services, request, inputs)
     if done is None:
         return Due(print_, inputs)
     reason = f"already done by run {done.id}"
     # The project may have been moved since.
     page = str(services.project.report_file(request.dataset.name, request.iso))
     return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason, "report": page})
-
-
-def find_done(services: Services, request: NightRequest) -> Run | None:
-    """The run that did this very night already, if its inputs can be read.
-
-    Raises:
-        NoInput: Nothing arrived for the date.
-    """
-    try:
-        return _done(services, request, fingerprint(request, services, input_hashes(request, services)))
-    except UnreadableInput:
-        return None
-
-
-def _done(services: Services, request: NightRequest, print_: str) -> Run | None:
-    done = services.state.find_done(request.dataset.name, request.date, print_, kind=request.options.kind)
-    return None if done is None else services.state.with_releases(done)
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:

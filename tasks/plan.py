@@ -11,7 +11,8 @@ from schemas.detector import Frozen
 from schemas.errors import NoInput
 from tasks.addresses import QUERY, parse_address, resolve_inputs
 from tasks.candidates import MOST_PROCESSES, differences
-from tasks.night import NightOptions, NightRequest, find_done, window_of
+from tasks.done_before import find_done
+from tasks.night import NightOptions, NightRequest, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

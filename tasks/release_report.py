@@ -70,8 +70,6 @@ def _point(point: dict[str, Any], result: NightResult) -> dict[str, Any]:
 
 
 def _with_likes(alerts: Sequence[Alert], earlier: Sequence[Alert]) -> tuple[Alert, ...]:
-    """The like rows that the page had found stay beside their alerts."""
-    likes = {(alert.source_file, alert.source_line): alert.like for alert in earlier}
-    return tuple(
-        alert.model_copy(update={"like": likes.get((alert.source_file, alert.source_line))}) for alert in alerts
-    )
+    """The like rows and labels that the page had found stay beside their alerts."""
+    known = {(alert.source_file, alert.source_line): {"like": alert.like, "said": alert.said} for alert in earlier}
+    return tuple(alert.model_copy(update=known.get((alert.source_file, alert.source_line), {})) for alert in alerts)

@@ -128,6 +128,7 @@ def _together(parts: tuple[Path, ...], released: int, bundle: Path, bundle_hash:
         rows, highest = rows + len(scores), max(highest, float(values.max(initial=0.0)))
         alerts += int(pc.sum(scores["is_alert"]).as_py() or 0)
         past = pq.read_table(path, schema=schema, filters=pc.field("is_alert"))
+        past = past.filter(pc.invert(pc.fill_null(past["suppressed"], False)))
         top = ranked(pa.concat_tables([top, past]), TOP_ALERTS)
     whole = PartScores(parts[0], rows, alerts, counts, highest, top)
     shown = with_rule(distribution([whole], opened.calibration, opened.threshold, alerts), opened)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from schemas.results import ExpectationOutcome, NightReport
+from tasks.report_reduced import reduced
 from tasks.report_text import count, number, percent, shortened
 
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -226,7 +227,7 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
         else (Reason("The same inputs were done before; this is what they gave."), *said)
     )
     if alerts:
-        reasons = (*reasons, *_stand_out(report), *_usual(report))
+        reasons = (*reasons, *_stand_out(report), *_usual(report), *_like_labels(report))
     reasons = (*reasons, *_moved(report), *_seen(report), *_changed(report))
     warned = sum(not outcome.success for outcome in report.expectation_outcomes)
     if warned:
@@ -250,6 +251,12 @@ def _stand_out(report: NightReport) -> tuple[Reason, ...]:
     rest = len(first) - len(named)
     others = f" and {count(rest)} other column{'s' if rest > 1 else ''}" if rest > 0 else ""
     return (Reason(f"What stands out most: {', '.join(named)}{others}."),)
+
+
+def _like_labels(report: NightReport) -> tuple[Reason, ...]:
+    """Say which alerts are like labelled false alarms, or why none can be called so."""
+    said = reduced(report.reduction)
+    return (Reason(said),) if said else ()
 
 
 def _usual(report: NightReport) -> tuple[Reason, ...]:

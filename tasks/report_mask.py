@@ -39,6 +39,7 @@ def masked(report: NightReport) -> NightReport:
     return report.model_copy(
         update={
             "alerts": tuple(_alert(alert, report, hidden) for alert in report.alerts),
+            "suppressed": tuple(_alert(alert, report, hidden) for alert in report.suppressed),
             "quarantine_sample": tuple(_quarantined(sample, report, hidden) for sample in report.quarantine_sample),
             "expectation_outcomes": tuple(_outcome(outcome, hidden) for outcome in report.expectation_outcomes),
             "drift": report.drift and _drift(report.drift, hidden),
@@ -139,6 +140,8 @@ def _alert(alert: Alert, report: NightReport, hidden: frozenset[str]) -> Alert:
             "event_time": _role(alert.event_time, report.event_time, report, hidden),
             "contributions": tuple(_contribution(item, hidden) for item in alert.contributions),
             "like": alert.like and _like(alert.like, report, hidden),
+            "said": alert.said
+            and alert.said.model_copy(update={"key": masked_key(alert.said.key, report.key, hidden)}),
         }
     )
 

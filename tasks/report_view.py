@@ -15,6 +15,7 @@ from tasks import charts
 from tasks.chart_nights import Night, timeline
 from tasks.chart_svg import NOTHING
 from tasks.report_advice import Verdict, off_by, recalibrate, verdict
+from tasks.report_reduced import reduced
 from tasks.report_tables import (
     BinRow,
     CurveRow,
@@ -135,6 +136,8 @@ class Page:
     first_alerts: tuple[Alert, ...]
     other_alerts: tuple[Alert, ...]
     more_alerts: int
+    suppressed: Listed[Alert]
+    reduced: str
     score_decimals: int
     with_like: bool
     failed: Listed[tuple[ExpectationOutcome, str]]
@@ -174,7 +177,9 @@ def build_page(report: NightReport, limits: Limits) -> Page:
         verdict=verdict(report),
         first_alerts=tuple(ranked[:open_alerts]),
         other_alerts=tuple(ranked[open_alerts : limits.alerts]),
-        more_alerts=max(result.alerts, len(ranked)) - min(len(ranked), limits.alerts),
+        more_alerts=max(result.alerts - result.suppressed, len(ranked)) - min(len(ranked), limits.alerts),
+        suppressed=_suppressed(report, limits.alerts),
+        reduced=reduced(report.reduction),
         score_decimals=decimals_of(alert.score for alert in ranked),
         with_like=any(alert.like is not None for alert in ranked[: limits.alerts]),
         failed=_listed([(o, d) for o, d in judged if not o.success], limits.expectations),
@@ -197,6 +202,11 @@ def build_page(report: NightReport, limits: Limits) -> Page:
         tables=_tables(report),
         charts=_charts(report, nights),
     )
+
+
+def _suppressed(report: NightReport, limit: int) -> Listed[Alert]:
+    shown = report.suppressed[:limit]
+    return Listed(shown, max(report.result.suppressed, len(report.suppressed)) - len(shown))
 
 
 def _tables(report: NightReport) -> Tables:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.results import Alert, ScoreDistribution
+from schemas.results import Alert, Reduction, ScoreDistribution
 from schemas.tables import scores_schema
 from tasks.alert import alerts_of
 from tasks.score_part import BIN, PartScores, ScoreJob, histogram, ranked, score_part
@@ -39,6 +39,8 @@ class Scored:
         distribution: Tonight's scores beside the calibration scores.
         threshold: The score above which a row is an alert.
         above_usual: Share of the rows that score above the median of usual ones; None where there are no rows.
+        suppressed: The highest of those that people's labels took out of `top`.
+        reduction: What the second stage made of the alerts; None where nobody labelled any.
     """
 
     rows: int
@@ -48,6 +50,8 @@ class Scored:
     distribution: ScoreDistribution
     threshold: float
     above_usual: float | None = None
+    suppressed: tuple[Alert, ...] = ()
+    reduction: Reduction | None = None
 
 
 def score(

@@ -148,6 +148,9 @@ def _score(rows: pa.Table, scorer: Scorer, job: ScoreJob) -> tuple[pa.Table, Sco
         "in_sample": pa.repeat(pa.scalar(job.in_sample), len(rows)),
         "model_version": pa.repeat(pa.scalar(job.version), len(rows)),
         "contributions": scores.contributions,
+        # A second stage, which sees the night's alerts, fills these.
+        "suppressed": pa.nulls(len(rows), pa.bool_()),
+        "reducer_score": pa.nulls(len(rows), pa.float64()),
     }
     return pa.table([columns[name] for name in job.schema.names], names=job.schema.names).cast(job.schema), scores
 

@@ -232,6 +232,7 @@ def score(night: Night, compute: Compute) -> None:
         PromotionRefused: The gate refused the first challenger and there is no champion.
     """
     from tasks.promotion import scoring_version
+    from tasks.reduce import reduce_alerts
     from tasks.score import score as score_rows
 
     chosen = scoring_version(night)
@@ -246,6 +247,7 @@ def score(night: Night, compute: Compute) -> None:
         night.work,
         in_sample=chosen.in_sample,
     )
+    night.scored = reduce_alerts(night, chosen.bundle, chosen.bundle_hash)
     _write(night, "scores", night.scored.parts, scores_schema(night.dataset))
 
 
@@ -334,9 +336,12 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
 
 def _lessons(night: Night) -> Lessons:
     """Which nights of the window teach; all, where a person asked for a training on them."""
+    from tasks.labels import judged_in
     from tasks.lessons import Lessons, lessons_of
 
-    return Lessons(night.window) if night.run.kind == "train" else lessons_of(night.dataset, night.window)
+    if night.run.kind == "train":
+        return Lessons(night.window)
+    return lessons_of(night.dataset, night.window, judged_in(night.services, night.dataset, night.window))
 
 
 def _of_a_new_kind(night: Night) -> bool:

@@ -37,11 +37,16 @@ class TrainingDecision(Frozen):
 
 
 def window_samples(services: Services, dataset: Dataset, window: Sequence[Run]) -> list[pa.Table]:
-    """The bottom-k samples of the window's nights, each at the version that the state pins."""
-    schema = accepted_schema(dataset)
-    pinned = {run.night: run.versions["samples"] for run in window}
-    table = services.lake.read(dataset.name, "samples", pinned, columns=schema.names, schema=schema) if pinned else None
-    return [table] if table is not None else []
+    """The bottom-k samples of the window's nights, each at the version that the state pins, less labelled anomalies."""
+    from tasks.labels import anomalies_of, without_anomalies
+
+    if not window:
+        return []
+    schema, pinned = accepted_schema(dataset), {run.night: run.versions["samples"] for run in window}
+    said = anomalies_of(services, dataset, window)
+    columns = [*schema.names, *(["night"] if said else [])]
+    table = services.lake.read(dataset.name, "samples", pinned, columns=columns, schema=schema)
+    return [without_anomalies(table, said) if said else table]
 
 
 def training_window(services: Services, dataset: Dataset, first: Date | None, last: Date | None) -> tuple[Run, ...]:

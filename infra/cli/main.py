@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("infra.cli.model_commands", "models"),
     "recalibrate": ("infra.cli.recalibrate_command", "recalibrate"),
     "quarantine": ("infra.cli.quarantine_commands", "quarantine"),
+    "incidents": ("infra.cli.incident_commands", "incidents"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -58,6 +59,7 @@ SUMMARIES = {
     "models": "List, show, promote, roll back and compare detector versions.",
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
+    "incidents": "Say what alerts were, and see what was said.",
 }
 
 

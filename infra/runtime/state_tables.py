@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration; numbers of four digits that only grow, so that a newer database can be told."""
 
 
@@ -101,5 +101,23 @@ releases = Table(
     Column("actor", String(255), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("releases_by_night", "dataset", "night", "id"),
+    sqlite_autoincrement=True,
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(64), nullable=False),
+    Column("night", String(10), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("label", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("row", JSON, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("labels_by_night", "dataset", "night", "id"),
     sqlite_autoincrement=True,
 )

@@ -116,6 +116,16 @@ def test_a_broken_relation_is_explained_by_its_columns(scorer, night):
     assert "packets" in names[:2]
 
 
+def test_what_is_behind_a_score_is_what_was_scored(scorer, night, whole):
+    odd = night[whole.is_alert]
+    seen = scorer.examine(odd)
+    np.testing.assert_array_equal(seen.score, whole.score[whole.is_alert])
+    np.testing.assert_allclose(np.log1p(seen.parts.sum(axis=1)), seen.score, atol=1e-8)
+    assert seen.encoded.shape == seen.residuals.shape
+    first = [row[0]["share"] for row in whole.contributions.filter(whole.is_alert).to_pylist()]
+    np.testing.assert_allclose(seen.shares.max(axis=1), first, atol=1e-9)
+
+
 def test_contributions_have_the_table_type(whole):
     from schemas.tables import contribution_type
 

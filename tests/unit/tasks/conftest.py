@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.results import (
@@ -30,6 +35,7 @@ from schemas.results import (
     SeenMeasure,
     TrainingSummary,
 )
+from schemas.tables import accepted_schema, scores_schema
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -239,3 +245,121 @@ class OneVersion:
 def one_version(detector):
     """A registry whose one version is the detector."""
     return OneVersion(detector.folder, detector.hash)
+
+
+FIRST = date(2026, 9, 20)
+ROWS, ODD = 240, 15
+BACKUP, ATTACK = "backup", "attack"
+
+
+def spoilt(rows: pa.Table, dataset: Any, seed: int) -> pa.Table:
+    """Rows of which the first ones are odd: big transfers by day (backups), then many packets by night (attacks)."""
+    random = np.random.default_rng(seed)
+    sent, packets = rows["sent"].to_numpy().copy(), rows["packets"].to_numpy().copy()
+    sent[:ODD] = np.exp(random.normal(14, 0.3, ODD))
+    packets[ODD : 2 * ODD] = np.round(np.exp(random.normal(11, 0.3, ODD)))
+    for name, values in (("sent", sent), ("packets", packets)):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(values))
+    return rows.cast(accepted_schema(dataset))
+
+
+@dataclass
+class Nights:
+    """A dataset's nights with two sorts of odd rows, one after the other, without a training.
+
+    Args:
+        services: Stores; the registry has one version.
+        dataset: The dataset.
+        make_rows: Usual rows.
+        compute: Where parts are scored.
+        folder: Scratch.
+        kinds: What each odd row is, by date and key.
+    """
+
+    services: Any
+    dataset: Any
+    make_rows: Any
+    compute: Any
+    folder: Path
+    kinds: dict[tuple[date, str], str] = field(default_factory=dict)
+
+    def do(self, number: int) -> Any:
+        """Do the night of a number, as a run does: accepted, sample, scores, what labels say, final row."""
+        night = FIRST + timedelta(days=number)
+        work = self.folder / f"night {number} {len(self.services.state.recent())}"
+        work.mkdir()
+        rows = spoilt(self.make_rows(ROWS, seed=number, start=10_000 * number), self.dataset, number)
+        for place, key in enumerate(rows["sereno_key"].to_pylist()[: 2 * ODD]):
+            self.kinds[night, key] = BACKUP if place < ODD else ATTACK
+        paths = [work / "accepted-0.parquet", work / "accepted-1.parquet"]
+        for path, part in zip(paths, (rows.slice(0, 100), rows.slice(100)), strict=True):
+            pq.write_table(part, path)
+        bundle = self.services.registry
+        from tasks.reduce import reduce_alerts
+        from tasks.score import score
+
+        scored = score(self.dataset, paths, bundle.folder, bundle.hash, "4", self.compute, work, in_sample=False)
+        scored = reduce_alerts(self._at_work(night, paths, scored), bundle.folder, bundle.hash)
+        self._conclude(night, paths, scored, work)
+        return scored
+
+    def _at_work(self, night: date, paths: list[Path], scored: Any) -> Any:
+        request = SimpleNamespace(date=night, iso=night.isoformat())
+        known = {"dataset": self.dataset, "services": self.services, "request": request, "seed": 1}
+        return SimpleNamespace(**known, accepted_files=tuple(paths), done=lambda _: scored)
+
+    def _conclude(self, night: date, paths: list[Path], scored: Any, work: Path) -> None:
+        from tasks.preprocess import preprocess
+
+        state, lake, name = self.services.state, self.services.lake, self.dataset.name
+        run = state.start_run(name, night, "run", f"print {night}")
+        prepared = preprocess(self.dataset, paths, self.compute, work)
+        written = {
+            "accepted": (paths, accepted_schema(self.dataset)),
+            "samples": ([prepared.sample], accepted_schema(self.dataset)),
+            "scores": (list(scored.parts), scores_schema(self.dataset)),
+        }
+        versions = {
+            table: lake.replace_night(name, table, night, files, schema) for table, (files, schema) in written.items()
+        }
+        result = NightResult(
+            dataset=name, date=night.isoformat(), status="done", alerts=scored.alerts, model=ModelOutcome(version="4")
+        )
+        state.finish_run(
+            run.id,
+            "done",
+            result=result.model_dump(mode="json"),
+            versions=versions,
+            counters=prepared.counters,
+            sample_version=versions["samples"],
+        )
+
+    def alerts(self, number: int) -> dict[str, str]:
+        """Keys of a night's alerts, and what they are."""
+        night = FIRST + timedelta(days=number)
+        pins = self.services.state.pins(self.dataset.name, "scores", [night])
+        table = self.services.lake.read(self.dataset.name, "scores", pins, schema=scores_schema(self.dataset))
+        keys = table.filter(table["is_alert"])["sereno_key"].to_pylist()
+        return {key: self.kinds.get((night, key), "usual") for key in keys}
+
+
+@pytest.fixture
+def labelled_nights(tmp_path, make_rows, make_dataset, one_version, serial_compute):
+    """Nights with two sorts of odd rows; give what the dataset file changes."""
+    from infra.runtime.lake import Lake
+    from infra.runtime.project import Project
+    from infra.runtime.state import State
+    from schemas.settings import Settings
+    from tasks.services import Services
+
+    project = Project(tmp_path)
+    project.create_state()
+
+    with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
+        services = Services(project, Settings(), Lake(project.lake), state, one_version)
+
+        def make(**changes):
+            reducer = {"least_labels": 20, **changes}
+            return Nights(services, make_dataset(reducer=reducer), make_rows, serial_compute, tmp_path)
+
+        yield make

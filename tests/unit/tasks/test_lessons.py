@@ -31,14 +31,14 @@ def dataset(make_dataset):
 
 
 def test_nights_within_what_chance_makes_of_the_budget_all_teach(dataset):
-    found = lessons_of(dataset, QUIET)
+    found = lessons_of(dataset, QUIET, {})
     assert found.taught == QUIET
     assert found.in_words == ""
 
 
 def test_a_night_of_many_alerts_waits_and_is_named(dataset):
     busy = night(6, 60), night(7, 71)
-    found = lessons_of(dataset, (*QUIET, *busy))
+    found = lessons_of(dataset, (*QUIET, *busy), {})
     assert found.taught == QUIET
     assert [(run, alerts) for run, alerts in found.waiting] == [(busy[0], 60), (busy[1], 71)]
     assert "2 nights do not teach" in found.in_words
@@ -47,41 +47,41 @@ def test_a_night_of_many_alerts_waits_and_is_named(dataset):
 
 def test_what_people_judged_or_let_in_teaches(dataset):
     busy = night(6, 60)
-    assert busy in lessons_of(dataset, (*QUIET, busy), {"2026-09-07": 40}).taught
-    assert busy not in lessons_of(dataset, (*QUIET, busy), {"2026-09-07": 10}).taught
+    assert busy in lessons_of(dataset, (*QUIET, busy), {date(2026, 9, 7): 40}).taught
+    assert busy not in lessons_of(dataset, (*QUIET, busy), {date(2026, 9, 7): 10}).taught
     suppressed = night(6, 60, suppressed=45)
-    assert suppressed in lessons_of(dataset, (*QUIET, suppressed)).taught
+    assert suppressed in lessons_of(dataset, (*QUIET, suppressed), {}).taught
     accepted = replace(busy, accepted_by={"who": "ops"})
-    assert accepted in lessons_of(dataset, (*QUIET, accepted)).taught
+    assert accepted in lessons_of(dataset, (*QUIET, accepted), {}).taught
 
 
 def test_a_night_all_of_whose_rows_moved_teaches(dataset):
     moved = night(6, 400, above_usual=0.81)
-    assert moved in lessons_of(dataset, (*QUIET, moved)).taught
+    assert moved in lessons_of(dataset, (*QUIET, moved), {}).taught
     of_before = night(6, 400, above_usual=None)
-    assert of_before in lessons_of(dataset, (*QUIET, of_before)).taught
+    assert of_before in lessons_of(dataset, (*QUIET, of_before), {}).taught
 
 
 def test_when_such_nights_are_the_usual_ones_they_teach(dataset):
     busy = tuple(night(6 + at, 60) for at in range(7))
-    found = lessons_of(dataset, (*QUIET, *busy))
+    found = lessons_of(dataset, (*QUIET, *busy), {})
     assert found.taught == (*QUIET, *busy)
     assert found.usual == 60
 
 
 def test_a_few_nights_are_never_fewer(dataset):
     window = (night(0, 20), night(1, 90), night(2, 20))
-    assert lessons_of(dataset, window).taught == window
+    assert lessons_of(dataset, window, {}).taught == window
 
 
 def test_nights_that_were_not_scored_teach(dataset):
     unscored = tuple(night(at, 0, threshold=None) for at in range(6, 20))
     busy = night(20, 60)
-    found = lessons_of(dataset, (*QUIET, *unscored, busy))
+    found = lessons_of(dataset, (*QUIET, *unscored, busy), {})
     assert found.taught == (*QUIET, *unscored)
 
 
 def test_a_dataset_file_may_say_that_all_teach(make_dataset):
     window = (*QUIET, night(6, 600))
-    found = lessons_of(make_dataset(detector={"alert_budget": 20, "unusual_nights": "teach"}), window)
+    found = lessons_of(make_dataset(detector={"alert_budget": 20, "unusual_nights": "teach"}), window, {})
     assert found.taught == window

@@ -5,8 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from infra.runtime.labels import SaidRow
+from infra.runtime.state import State
 from schemas.errors import ConfigError
-from tasks.night import NightRequest, check_family, training_fingerprint, warm_start_of
+from tasks import done_before
+from tasks.done_before import find_done
+from tasks.night import (
+    NightRequest,
+    check_family,
+    fingerprint,
+    training_fingerprint,
+    warm_start_of,
+)
 
 LEDGER = [SimpleNamespace(version=version, bundle_hash=f"hash {version}") for version in ("1", "2", "3")]
 
@@ -20,7 +30,7 @@ def run(night, champion):
 @pytest.fixture
 def services():
     """A ledger of three versions."""
-    state = SimpleNamespace(ledger=lambda _name: LEDGER)
+    state = SimpleNamespace(ledger=lambda _name: LEDGER, labels=lambda *_args, **_asked: [])
     return SimpleNamespace(state=state, settings=SimpleNamespace(seed=1))
 
 
@@ -66,3 +76,67 @@ def test_a_family_loss_or_option_that_does_not_exist_is_refused_before_anything_
     with pytest.raises(ConfigError, match=said):
         check_family(make_dataset(detector=detector))
     check_family(make_dataset())
+
+
+FIRST, SECOND, THIRD = date(2026, 9, 20), date(2026, 9, 21), date(2026, 9, 22)
+
+
+@pytest.fixture
+def done_nights(tmp_path, make_dataset, monkeypatch):
+    """Two nights done with nothing labelled; whether each still is, and what somebody says of the first one's rows."""
+    monkeypatch.setattr(done_before, "input_hashes", lambda *_: {"in.csv": "hash"})
+    with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
+        services = SimpleNamespace(state=state, settings=SimpleNamespace(seed=1))
+
+        def request(night, **changes):
+            return NightRequest(make_dataset(**changes), night)
+
+        def do(night):
+            run = state.start_run("flows", night, "run", fingerprint(request(night), services, {"in.csv": "hash"}))
+            state.finish_run(run.id, "done", versions={"accepted": 1})
+
+        def say(word, key="k", night=FIRST):
+            state.label("flows", night, [SaidRow(key, "a.csv", 2, word)], "ana")
+
+        def is_done(night, **changes):
+            return find_done(services, request(night, **changes)) is not None
+
+        do(FIRST)
+        do(SECOND)
+        yield SimpleNamespace(do=do, say=say, is_done=is_done)
+
+
+def test_after_new_labels_the_newest_night_is_due_again_and_older_ones_stay_done(done_nights):
+    nights = done_nights
+    assert nights.is_done(FIRST)
+    assert nights.is_done(SECOND)
+    nights.say("anomaly")
+    assert nights.is_done(FIRST)
+    assert not nights.is_done(SECOND)
+    nights.do(SECOND)
+    assert nights.is_done(SECOND)
+    nights.do(THIRD)
+    nights.say("false_alarm")
+    assert not nights.is_done(THIRD)
+    assert nights.is_done(SECOND)
+    nights.do(SECOND)
+    assert nights.is_done(SECOND)
+
+
+def test_labels_of_a_night_do_not_make_it_due_itself(done_nights):
+    done_nights.say("anomaly", night=SECOND)
+    assert done_nights.is_done(SECOND)
+
+
+def test_what_the_dataset_file_says_of_labels_decides_nothing_where_there_are_none(done_nights):
+    hiding = {"reducer": {"policy": "hide"}}
+    assert done_nights.is_done(SECOND, **hiding)
+    done_nights.say("anomaly")
+    done_nights.do(SECOND)
+    assert done_nights.is_done(SECOND)
+    assert not done_nights.is_done(SECOND, **hiding)
+
+
+def test_an_old_night_with_another_dataset_file_is_due_whatever_was_said(done_nights):
+    done_nights.say("anomaly")
+    assert not done_nights.is_done(FIRST, detector={"alert_budget": 3})

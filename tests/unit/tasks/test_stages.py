@@ -30,7 +30,9 @@ def asked(make_dataset, make_rows, monkeypatch, tmp_path):
         monkeypatch.setattr(training, "window_samples", lambda *_: [make_rows(rows_before)])
         night = SimpleNamespace(
             dataset=make_dataset(),
-            services=SimpleNamespace(registry=SimpleNamespace(prepare=lambda: None)),
+            services=SimpleNamespace(
+                registry=SimpleNamespace(prepare=lambda: None), state=SimpleNamespace(labels=lambda *_, **__: [])
+            ),
             request=SimpleNamespace(iso="2026-09-20"),
             run=SimpleNamespace(kind=kind),
             window=window,

@@ -59,6 +59,7 @@ def test_an_older_database_is_migrated_with_its_rows(file: Path) -> None:
         assert champion is not None
         assert champion.bundle_hash == "aa"
         assert state.releases("flows") == []
+        assert state.labels("flows") == []
         new = state.start_run("flows", "2026-09-21", "run", "fp")
         assert new.seq > run.seq
         found = sa.MetaData()
