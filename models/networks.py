@@ -45,21 +45,34 @@ class Layered:
     batch_norm: bool = False
 
 
+COUNT_OF_ALL, COUNT_OF_SAMPLE = 3, 5
+
+
 @dataclass(frozen=True)
 class Nearness:
     """How near rows enter a score; see `models.neighbours`.
 
     Args:
-        count: How many near rows count.
+        count: How many near rows count; None: as many as is best for the reference.
         most: Most rows of the reference.
         kind: Rows of the training, or centroids of them.
         ranks: Whether they are sought by rank too.
     """
 
-    count: int
+    count: int | None
     most: int
     kind: Literal["rows", "centroids"]
     ranks: bool = True
+
+    def count_of(self, rows: int) -> int:
+        """How many near rows count, of so many that the reference is taken from.
+
+        In a sample of rows the nearest ones are farther apart, and chance decides more which they are: more of them
+        are averaged.
+        """
+        if self.count is not None:
+            return self.count
+        return COUNT_OF_ALL if rows <= self.most else COUNT_OF_SAMPLE
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ class Config(Layered):
         noise: Scale of the noise that is added, in units of the scaled input.
         bounded: Whether plain numbers are softly bounded, so that a heavy tail does not decide all.
         ranks: Whether near rows are sought by rank too.
-        neighbours: How many near rows count; 0 for a score of residuals alone.
+        neighbours: How many near rows count; 3 where all rows are in the reference and 5 where it is a sample of them,
+            when none is given; 0 for a score of residuals alone.
         reference: What lies in the bundle to be near to: rows of the training, or centroids of them.
         reference_rows: Most of these.
     """
@@ -36,7 +37,7 @@ class Config(Layered):
     noise: Amount = 0.4
     bounded: bool = True
     ranks: bool = True
-    neighbours: Annotated[int, Field(ge=0)] = 5
+    neighbours: Annotated[int, Field(ge=0)] | None = None
     reference: Literal["rows", "centroids"] = "rows"
     reference_rows: Units = 4_000
 
@@ -74,7 +75,7 @@ def build(width: int, config: Config) -> Network:
         return MemberMean(name="reconstruction")(x)
 
     near = None
-    if config.neighbours:
+    if config.neighbours != 0:
         near = Nearness(config.neighbours, config.reference_rows, config.reference, config.ranks)
     folds = Folds(members, width)
     network = assemble(width, config, encode, decode, own_loss=replace(own, of=_of_members(own, folds)), nearness=near)

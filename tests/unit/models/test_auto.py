@@ -117,6 +117,15 @@ def test_centroids_leave_no_row_in_the_bundle():
     assert np.mean(fitted.score(odd_rows()) > np.quantile(fitted.score(FRESH), 0.95)) > 0.9
 
 
+def test_of_a_sample_more_near_rows_count_than_of_all(fitted):
+    assert fitted._fitted.neighbours.count == 3
+    sampled = Autoencoder("auto", **SMALL, options={"reference_rows": 300}).fit(ROWS)
+    assert sampled._fitted.neighbours.count == 5
+    assert sampled._fitted.judge.levels[-1].weight == pytest.approx(2.0 - 300 / 900)
+    given = Autoencoder("auto", **SMALL, options={"neighbours": 4}).fit(ROWS)
+    assert given._fitted.neighbours.count == 4
+
+
 def test_without_neighbours_it_is_an_ensemble_alone():
     fitted = Autoencoder("auto", **SMALL, options={"neighbours": 0}).fit(ROWS)
     assert fitted._fitted.neighbours is None
