@@ -150,7 +150,7 @@ def test_codes_and_cleaned_rows_are_written_by_the_docs_examples(watched: dict[s
     accepted = watched["run"].json["rows"]["accepted"]
     assert [ended.code for ended in done.values()] == [0, 0, 2], [ended.err for ended in done.values()]
     assert f"wrote {accepted:,} rows to codes.parquet" in done["embed"].out
-    assert "the family denoising, which has no prior" in done["generate"].err
+    assert "the family auto, which has no prior" in done["generate"].err
     assert not (watched["root"] / "made.parquet").exists()
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     shown = subprocess.run(

@@ -130,7 +130,8 @@ def test_a_draft_that_was_cut_off_is_removed(services, begin, finish):
 
 def test_the_command_that_finds_the_night_done_mends_its_page(services, begin, make_dataset, monkeypatch):
     monkeypatch.setattr("tasks.night.input_hashes", lambda *_: {})
-    monkeypatch.setattr("tasks.night.fingerprint", lambda *_: "fp")
+    for module in ("tasks.night", "tasks.done_before"):
+        monkeypatch.setattr(f"{module}.fingerprint", lambda *_: "fp")
     run, result = begin(7)
     services.state.finish_run(run.id, "done", result=result.model_dump(mode="json"))
     again = look_at(services, NightRequest(make_dataset(), NIGHT, NightOptions()))
