@@ -20,8 +20,6 @@ from schemas.errors import LockedNight, SerenoError
 from schemas.results import NightResult
 from tasks.conclude import conclude
 from tasks.input_sizes import input_sizes
-from tasks.labels import judged_in
-from tasks.lessons import lessons_of
 from tasks.night import (
     PIPELINE_PROTOCOL,
     Due,
@@ -157,8 +155,6 @@ def train_only(
     check_family(dataset)
     put_right(services)
     window = training_window(services, dataset, first, last)
-    if first is None:
-        window = lessons_of(dataset, window, judged_in(services, dataset, window)).taught
     request = NightRequest(dataset, window[-1].night, NightOptions(seed=seed, force=True))
     due = Due(training_fingerprint(request, services, window), {})
     run = services.state.start_run(name, request.date, "train", due.fingerprint, protocol=PIPELINE_PROTOCOL)

@@ -83,7 +83,7 @@ def grow(rows: Rows, is_one: np.ndarray[Any, np.dtype[np.bool_]], weights: Numbe
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
-    forest = ExtraTreesClassifier(trees, max_features=0.3, random_state=seed, n_jobs=1)
+    forest = ExtraTreesClassifier(trees, max_features=0.3, random_state=seed % 2**32, n_jobs=1)
     forest.fit(rows, is_one, sample_weight=weights)
     grown = [tree.tree_ for tree in forest.estimators_]
     starts = np.cumsum([0, *(tree.node_count for tree in grown[:-1])])

@@ -179,6 +179,6 @@ def _spread(reference: Rows, count: int) -> Matrix:
 def _centroids(rows: Rows, count: int, seed: int) -> Rows:
     from sklearn.cluster import MiniBatchKMeans
 
-    found = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=4_096).fit(rows)
+    found = MiniBatchKMeans(count, random_state=seed % 2**32, n_init=1, batch_size=4_096).fit(rows)
     centroids: Rows = found.cluster_centers_.astype(np.float32)
     return centroids

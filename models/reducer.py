@@ -297,7 +297,10 @@ def _below(scores: Numbers, most: float) -> float:
     """The largest cut at or below which at most that share of what is yet to come lies; below all of few scores."""
     allowed = int(most * (len(scores) + 1))
     ordered = np.sort(scores)
-    return float(ordered[allowed - 1]) if allowed else float(np.nextafter(ordered[0], -np.inf))
+    cut = ordered[max(allowed, 1) - 1]
+    # Where the next one is its equal, or none is allowed, the cut lies below it.
+    is_clear = 0 < allowed == len(ordered) or (allowed > 0 and ordered[allowed] > cut)
+    return float(cut if is_clear else np.nextafter(cut, -np.inf))
 
 
 def _quantile_up(values: Numbers, share: float) -> float:

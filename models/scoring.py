@@ -147,7 +147,7 @@ class Scorer:
             UnreadableInput: When columns are missing.
         """
         rows = self.bundle.transform.apply(frame)
-        reconstructed, parts = self._look(rows)
+        reconstructed, parts = self.look(rows)
         score = scores_of(parts)
         p_value, is_alert = p_values(score, self.calibration), score > self.threshold
         explained = Explanation(shares_of(parts), reconstructed)
@@ -165,14 +165,14 @@ class Scorer:
             UnreadableInput: When columns are missing.
         """
         rows = self.bundle.transform.apply(frame)
-        reconstructed, parts = self._look(rows)
+        reconstructed, parts = self.look(rows)
         units = 1.0 if self._rival is not None else np.sqrt(np.array(self.bundle.score_map.factors))
         residuals = (rows.astype(np.float64) - reconstructed) * units
         shares = self._explainer.explain(rows, reconstructed).shares
         return Examined(rows, residuals, parts, shares, scores_of(parts))
 
-    def _look(self, rows: Any) -> tuple[Any, Matrix]:
-        """What is expected of encoded rows, and the parts of their scores."""
+    def look(self, rows: Any) -> tuple[Any, Matrix]:
+        """What is expected of encoded rows [rows, width], and the parts of their scores [rows, columns]."""
         if self._rival is not None:
             return self._rival.look(rows)
         reconstructed = self._network(rows)

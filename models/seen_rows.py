@@ -12,7 +12,7 @@ import numpy as np
 
 from models.bundle import BundleContents
 from models.calibration import Matrix, scores_of
-from models.scoring import Reconstructor
+from models.scoring import Reconstructor, Scorer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ class Eye:
 
     def __init__(self, bundle: BundleContents) -> None:
         self._bundle = bundle
-        self._reconstruct = Reconstructor(bundle.onnx)
+        self._scorer = Scorer(bundle)
         self._encode = None if bundle.encoder is None else Reconstructor(bundle.encoder)
 
     @property
@@ -70,5 +70,5 @@ class Eye:
             UnreadableInput: When columns are missing.
         """
         rows = self._bundle.transform.apply(frame)
-        parts = self._bundle.judge.parts(rows, self._reconstruct(rows))
+        _, parts = self._scorer.look(rows)
         return SeenRows(None if self._encode is None else self._encode(rows), scores_of(parts), parts)

@@ -33,6 +33,7 @@ Verdict: TypeAlias = Literal["steady", "columns moved", "relations moved", "beyo
 ROWS_A_NIGHT = 500  # the cost grows with its square; a night's share of high scores is then known to 0.02
 LEAST_DISTANCE = 0.002  # nights of one source lie up to 0.0015 apart
 LEAST_RISE = 0.06  # share of rows
+MOST_USUAL = 0.75  # share of rows above the calibration's median, where a half is due
 MOST_RISE = 0.5  # of the rows that are not above it usually: more is a rise however much nights differ
 NIGHTS_TO_BE_STALE = 3
 QUANTILES = (0.25, 0.5, 0.75, 0.9)
@@ -223,9 +224,11 @@ class ScoreSeries:
         values = np.array([np.mean(night.seen.score > median) for night in looked])
         known = [at for at, night in enumerate(looked[:-1]) if night.trained]
         reference = values[known] if len(known) >= FEWEST_NIGHTS else values[:-1]
-        usual = float(np.median(reference))
+        # Where all nights lie far above it already, the detector was stale before the first of them.
+        usual = min(float(np.median(reference)), MOST_USUAL)
         # By the nights below the usual alone: some of the others may have risen already, and must not hide tonight.
-        spread = float(np.median(usual - reference[reference <= usual])) * MAD_TO_DEVIATION
+        below = reference[reference <= usual]
+        spread = float(np.median(usual - below)) * MAD_TO_DEVIATION if len(below) else 0.0
         chance = float(np.sqrt(0.25 / len(looked[-1].seen.score)))
         rise = max(LEAST_RISE, NOISE * spread, NOISE * chance)
         limit = usual + min(rise, MOST_RISE * (1.0 - usual))
@@ -246,7 +249,8 @@ class ScoreSeries:
     @property
     def measure(self) -> SeenMeasure:
         """For the report."""
-        times = (self.values[-1] - self.usual) / (self.limit - self.usual)
+        room = self.limit - self.usual
+        times = (self.values[-1] - self.usual) / room if room > 0 else 0.0
         return _measure(ABOVE_MEDIAN, self.nights, self.values, self.usual, self.limit, times)
 
 

@@ -283,7 +283,7 @@ def holds_on_labels(evidence: Evidence) -> Check | None:
     labelled, champion = evidence.labelled, evidence.champion
     if labelled is None or champion is None:
         return None
-    name, rows, (anomalies, others) = "not worse than the champion on labels", labelled.frame(), labelled.of_each
+    name, rows, (anomalies, others) = "not worse than the champion on labels", labelled.rows, labelled.of_each
     try:
         scores = [detector.score(rows, top=0).score for detector in (evidence.challenger, champion)]
     except SerenoError as error:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date as Date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from schemas.tables import accepted_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,22 +15,6 @@ if TYPE_CHECKING:
     from tasks.services import Services
 
 LEAST_OF_EACH = 20
-MOST_LABELS = 5_000
-
-
-@dataclass(frozen=True)
-class RowLabel:
-    """What a person said of one row.
-
-    Args:
-        night: The night of the row.
-        key: Its key, as `sereno_key` has it.
-        label: `anomaly`, or why it is none: `false_alarm`, `expected`.
-    """
-
-    night: Date
-    key: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -42,18 +22,12 @@ class Labelled:
     """Rows that people labelled.
 
     Args:
-        rows: A frame with the dataset's columns, or a Parquet file of one.
+        rows: A frame with the columns that detectors read.
         is_anomaly: What was said of each, bool [rows].
     """
 
-    rows: pd.DataFrame | Path
+    rows: pd.DataFrame
     is_anomaly: np.ndarray[Any, np.dtype[np.bool_]]
-
-    def frame(self) -> pd.DataFrame:
-        """The rows."""
-        import pandas as pd
-
-        return pd.read_parquet(self.rows) if isinstance(self.rows, Path) else self.rows
 
     @property
     def of_each(self) -> tuple[int, int]:
@@ -67,43 +41,22 @@ class Labelled:
         return min(self.of_each) >= LEAST_OF_EACH
 
 
-def labels_in_state(services: Services, dataset: Dataset, before: Date) -> Sequence[RowLabel]:
-    """What people said of a dataset's rows on nights before one, by the state; the newest labels count."""
-    said = services.state.labels(dataset.name, before=before, most=MOST_LABELS, values=False)
-    return [RowLabel(label.night, label.row.key, label.row.word) for label in said]
-
-
-def labelled_rows(services: Services, dataset: Dataset, labels: Sequence[RowLabel]) -> Labelled | None:
-    """The rows that were labelled, read from the lake at the versions that the state pins; the newest labels count.
+def labels_before(services: Services, dataset: Dataset, before: Date) -> Labelled | None:
+    """What people said of rows of nights before one, with what these held when it was said.
 
     Args:
         services: The stores.
         dataset: The dataset.
-        labels: What was said; a row that is not in the lake any more is left out.
+        before: The night.
 
     Returns:
-        None where no labelled row is there.
+        None where nothing was said.
     """
-    import pyarrow.compute as pc
+    from tasks.labels import MOST_LABELS, labelled_frame
 
-    newest = sorted(labels, key=lambda label: (label.night, label.key))[-MOST_LABELS:]
-    said = {(label.night, label.key): label.label for label in newest}
-    pinned = services.state.pins(dataset.name, "accepted", {label.night for label in newest}) if newest else {}
-    frames, flags = [], []
-    for night, version in sorted(pinned.items()):
-        keys = {key for of, key in said if of == night}
-        table = services.lake.read(dataset.name, "accepted", {night: version}, schema=accepted_schema(dataset))
-        frame = table.filter(pc.is_in(table["sereno_key"], value_set=_texts(keys))).to_pandas()
-        frames.append(frame)
-        flags += [said[night, key] == "anomaly" for key in frame["sereno_key"]]
-    if not flags:
+    said = services.state.labels(dataset.name, before=before, most=MOST_LABELS)
+    if not said:
         return None
-    import pandas as pd
-
-    return Labelled(pd.concat(frames, ignore_index=True), np.array(flags, dtype=bool))
-
-
-def _texts(values: set[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(sorted(values), pa.string())
+    columns = [feature.column for feature in dataset.features]
+    rows = labelled_frame(dataset, [label.row.values for label in said], columns)
+    return Labelled(rows, np.array([label.row.word == "anomaly" for label in said], dtype=bool))

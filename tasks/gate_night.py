@@ -26,7 +26,7 @@ def decide(night: Night) -> None:
 def judged(night: Night, trained: TrainingOutcome) -> GateDecision:
     """What the gate says of a detector on the rows of this night."""
     from tasks.gate import Tonight, judge
-    from tasks.gate_labels import labelled_rows, labels_in_state
+    from tasks.gate_labels import labels_before
     from tasks.promotion import champion_bundle
 
     services, dataset = night.services, night.dataset
@@ -40,7 +40,7 @@ def judged(night: Night, trained: TrainingOutcome) -> GateDecision:
         night.work / "window.parquet",
         champion=champion,
         tonight=Tonight(night.request.iso, night.prepared.sample) if night.prepared else None,
-        labelled=labelled_rows(services, dataset, labels_in_state(services, dataset, night.request.date)),
+        labelled=labels_before(services, dataset, night.request.date),
         seed=night.seed,
     )
 
@@ -66,7 +66,7 @@ def _let_rival_win(night: Night, trained: TrainingOutcome, decision: GateDecisio
     if not (second.promote or (first and second.usable)):
         night.warnings.append(f"{title} finds more, but does not pass the gate: {'; '.join(second.reasons)}")
         return
-    # What became of the autoencoder is written down before another takes its place.
+    # A refusal of the autoencoder is written down before another takes its place.
     record_decision(night, promote=False)
     night.challenger = register(night.services, night.dataset, other, night.run.id)
     said = f"{title} takes the autoencoder's place as challenger, as it finds more planted anomalies"

@@ -138,16 +138,18 @@ def _unknown(services: Services, dataset: Dataset, run: Run, missing: Sequence[s
 def _alert_keys(services: Services, dataset: Dataset, night: Date) -> list[str]:
     """Keys of the night's alerts, highest first, at most `MOST_UNSAID`; none where it was not scored."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from tasks.score_part import ranked
 
     pinned = services.state.pins(dataset.name, "scores", [night])
     if not pinned:
         return []
-    schema, columns = scores_schema(dataset), ["score", "is_alert", *OWN]
+    schema, columns = scores_schema(dataset), ["score", "is_alert", "suppressed", *OWN]
     top = pa.schema([schema.field(name) for name in columns]).empty_table()
     for batch in services.lake.batches(dataset.name, "scores", pinned, columns=columns, schema=schema):
-        top = ranked(pa.concat_tables([top, pa.Table.from_batches([batch.filter(batch["is_alert"])])]), MOST_UNSAID)
+        in_list = pc.and_(batch["is_alert"], pc.invert(pc.fill_null(batch["suppressed"], fill_value=False)))
+        top = ranked(pa.concat_tables([top, pa.Table.from_batches([batch.filter(in_list)])]), MOST_UNSAID)
     keys: list[str] = top["sereno_key"].to_pylist()
     return keys
 
@@ -239,12 +241,16 @@ def anomalies_of(services: Services, dataset: Dataset, window: Sequence[Run]) ->
     return [label for label in said if label.row.word == "anomaly" and label.night in nights]
 
 
-def judged_in(services: Services, dataset: Dataset, window: Sequence[Run]) -> dict[Date, int]:
-    """How many rows of each of some nights people labelled."""
+def judged_in(
+    services: Services, dataset: Dataset, window: Sequence[Run], said_before: datetime | None = None
+) -> dict[Date, int]:
+    """How many rows of each of some nights people labelled, as it stood at a moment, or stands now."""
     if not window:
         return {}
     first, last = min(run.night for run in window), max(run.night for run in window)
-    said = services.state.labels(dataset.name, first=first, before=last + timedelta(days=1), values=False)
+    said = services.state.labels(
+        dataset.name, first=first, before=last + timedelta(days=1), said_before=said_before, values=False
+    )
     return Counter(label.night for label in said)
 
 
@@ -257,16 +263,13 @@ def digest(services: Services, dataset: Dataset, last: Date, said_before: dateti
         last: The last night whose labels count.
         said_before: As they stood at this moment; as they stand now where none is given.
     """
-    said = services.state.labels(
-        dataset.name,
-        before=last + timedelta(days=1),
-        said_before=said_before,
-        most=MOST_LABELS,
-        unsaid=True,
-        values=False,
-    )
+    ends = last + timedelta(days=1)
+    said = services.state.labels(dataset.name, before=ends, said_before=said_before, values=False)
     if not said:
         return None
+    said += services.state.labels(
+        dataset.name, before=ends, said_before=said_before, most=MOST_LABELS, unsaid=True, values=False
+    )
     facts = [[label.night.isoformat(), label.row.key, label.row.word] for label in said]
     return hashlib.sha256(json.dumps(sorted(facts), separators=(",", ":")).encode()).hexdigest()
 

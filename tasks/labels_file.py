@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from datetime import date as Date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def _read(source: Path, suffix: str) -> list[Mapping[str, Any]]:
         return list(pq.read_table(source).to_pylist())
     text = source.read_text(encoding="utf-8-sig")
     if suffix == ".csv":
-        return list(csv.DictReader(text.splitlines(keepends=True)))
+        return list(csv.DictReader(io.StringIO(text, newline="")))
     rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is no JSON object")
@@ -71,7 +73,8 @@ def _night(source: Path, place: int, row: Mapping[str, Any], night: Date | None)
     if night is not None and said in (None, ""):
         return night
     try:
-        found = said if isinstance(said, Date) else Date.fromisoformat(str(said or ""))
+        moment = said.date() if isinstance(said, datetime) else said
+        found = moment if isinstance(moment, Date) else Date.fromisoformat(str(moment or ""))
     except ValueError:
         raise UsageError(
             f"{source}, row {place}: it is not said of which night the row is",

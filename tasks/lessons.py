@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
+from datetime import datetime
 from math import sqrt
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
     from schemas.dataset import Dataset
+    from tasks.services import Services
 
 LEAST_NIGHTS = 3
 BEYOND_CHANCE = 3.0  # standard deviations of a count of independent alerts
@@ -51,6 +53,15 @@ class Lessons:
         )
 
 
+def lessons_for(
+    services: Services, dataset: Dataset, window: Sequence[Run], said_before: datetime | None = None
+) -> Lessons:
+    """Part a window's nights with the labels as they stood at a moment, or stand now."""
+    from tasks.labels import judged_in
+
+    return lessons_of(dataset, window, judged_in(services, dataset, window, said_before))
+
+
 def lessons_of(dataset: Dataset, window: Sequence[Run], judged: Mapping[Date, int]) -> Lessons:
     """Part a window's nights into those that teach and those that wait.
 
@@ -64,7 +75,7 @@ def lessons_of(dataset: Dataset, window: Sequence[Run], judged: Mapping[Date, in
     scored = [run for run in window if _alerts(run) is not None]
     usual = _usual(dataset, scored) if scored else 0.0
     most = usual + BEYOND_CHANCE * sqrt(usual)
-    unjudged = {run.id: (_alerts(run) or 0) - judged.get(run.night, 0) for run in scored}
+    unjudged = {run.id: _unjudged(run, judged.get(run.night, 0)) for run in scored}
     waiting = [run for run in scored if unjudged[run.id] > most and not (run.accepted_by or _all_moved(run))]
     taught = tuple(run for run in window if run not in waiting)
     if len(taught) < LEAST_NIGHTS:
@@ -83,6 +94,11 @@ def _alerts(run: Run) -> int | None:
     if run.result.get("threshold") is None:
         return None
     return int(run.result.get("alerts") or 0) - int(run.result.get("suppressed") or 0)
+
+
+def _unjudged(run: Run, judged: int) -> int:
+    """Alerts that nobody judged; what people labelled may be among those that their labels took out of the list."""
+    return int(run.result.get("alerts") or 0) - max(int(run.result.get("suppressed") or 0), judged)
 
 
 def _all_moved(run: Run) -> bool:

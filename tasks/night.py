@@ -187,14 +187,19 @@ def fingerprint(
         inputs: Content hash of each input by address.
         said_before: Labels count as they stood at this moment; those of now where none is given.
     """
+    from tasks.lessons import lessons_for
+
+    window = window_of(request, services)
+    waiting = lessons_for(services, request.dataset, window, said_before).waiting if request.options.trains else ()
     return _hash_of(
         request,
         services,
-        window_of(request, services),
+        window,
         said_before,
         inputs=sorted(inputs.values()),
         train=request.options.trains,
         version=request.options.version,
+        waiting=[run.night.isoformat() for run, _ in waiting],
     )
 
 

@@ -134,13 +134,17 @@ def _history(
     project: Project, settings: Settings, request: NightRequest, files: Sequence[PlannedFile]
 ) -> tuple[tuple[Run, ...], str | None]:
     """The nights that would train, and the run that did this night already; the state is looked at without a trace."""
+    from tasks.lessons import lessons_for
     from tasks.services import looked_at
 
     with looked_at(project, settings) as services:
         if services is None:
             return (), None
         done = find_done(services, request) if files else None
-        return window_of(request, services), done.id if done else None
+        window = window_of(request, services)
+        if request.options.trains:
+            window = lessons_for(services, request.dataset, window).taught
+        return window, done.id if done else None
 
 
 def _rows_guess(files: Sequence[PlannedFile], dataset: Dataset) -> int:

@@ -125,7 +125,8 @@ def extreme_score(dataset: Dataset, scorer: Scorer) -> float:
 
     share = dataset.reducer.keep_p_value
     if share is None:
-        share = EXTREME * float(np.mean(scorer.calibration > scorer.threshold))
+        past = float(np.mean(scorer.calibration > scorer.threshold))
+        share = EXTREME * float(scorer.bundle.detector.get("alerts", {}).get("share", past))
     return threshold_for(scorer.calibration, share) if share > 0 else float("inf")
 
 

@@ -18,13 +18,13 @@ from tasks.night import Acceptance, Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
     from infra.runtime.compute import Compute
+    from infra.runtime.runs import Run
     from models.registry import Registry
-    from tasks.lessons import Lessons
     from tasks.train import TrainingOutcome, TrainingProcess
 
 logger = logging.getLogger("sereno.night")
@@ -135,11 +135,12 @@ def train(
 
     _prepare(night.services.registry)
     with _written_down(night):
-        sample, in_sample = _training_sample(night)
+        taught = _lessons(night)
+        sample, in_sample = _training_sample(night, taught)
         start, start_hash = _start(night)
         request = TrainingRequest(
             dataset=night.dataset,
-            nights=_training_nights(night, in_sample),
+            nights=_training_nights(night, taught, in_sample),
             sample=sample,
             seed=night.seed,
             expected_rows=_expected_rows(night),
@@ -312,17 +313,14 @@ def _data_docs(night: Night) -> Path | None:
     return night.services.project.reports / night.dataset.name / f"{night.request.iso}-data-docs"
 
 
-def _training_sample(night: Night) -> tuple[Path, bool]:
+def _training_sample(night: Night, taught: Sequence[Run]) -> tuple[Path, bool]:
     """The window's sample as one Parquet file, and whether tonight's own rows are in it."""
     import pyarrow.parquet as pq
 
     from tasks.preprocess import merge_window
     from tasks.training import window_samples
 
-    lessons = _lessons(night)
-    if lessons.waiting:
-        night.warnings.append(lessons.in_words)
-    samples = window_samples(night.services, night.dataset, lessons.taught)
+    samples = window_samples(night.services, night.dataset, taught)
     few = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS
     in_sample = (few or _of_a_new_kind(night)) and night.prepared is not None
     if in_sample and not few:
@@ -334,14 +332,16 @@ def _training_sample(night: Night) -> tuple[Path, bool]:
     return path, in_sample
 
 
-def _lessons(night: Night) -> Lessons:
-    """Which nights of the window teach; all, where a person asked for a training on them."""
-    from tasks.labels import judged_in
-    from tasks.lessons import Lessons, lessons_of
+def _lessons(night: Night) -> tuple[Run, ...]:
+    """The nights of the window that teach; all, where a person asked for a training on them."""
+    from tasks.lessons import lessons_for
 
     if night.run.kind == "train":
-        return Lessons(night.window)
-    return lessons_of(night.dataset, night.window, judged_in(night.services, night.dataset, night.window))
+        return tuple(night.window)
+    lessons = lessons_for(night.services, night.dataset, night.window)
+    if lessons.waiting:
+        night.warnings.append(lessons.in_words)
+    return lessons.taught
 
 
 def _of_a_new_kind(night: Night) -> bool:
@@ -367,6 +367,6 @@ def _columns_of_a_new_kind(night: Night) -> tuple[str, ...]:
     return tuple(dict.fromkeys(columns))
 
 
-def _training_nights(night: Night, in_sample: bool) -> tuple[str, ...]:
-    nights = [run.night.isoformat() for run in _lessons(night).taught]
+def _training_nights(night: Night, taught: Sequence[Run], in_sample: bool) -> tuple[str, ...]:
+    nights = [run.night.isoformat() for run in taught]
     return (*nights, night.request.iso) if in_sample else tuple(nights)

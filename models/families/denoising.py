@@ -31,7 +31,7 @@ class Config(Layered):
 @register(
     "denoising",
     paper="Vincent et al., Extracting and composing robust features with denoising autoencoders, 2008",
-    use="the default: tables, cleaning noise",
+    use="tables, cleaning noise",
 )
 def build(width: int, config: Config) -> Network:
     """Build the network.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from infra.runtime.labels import Label, SaidRow
 from tasks.gate import judge
-from tasks.gate_labels import LEAST_OF_EACH, Labelled, RowLabel, labelled_rows
+from tasks.gate_labels import LEAST_OF_EACH, Labelled, labels_before
+from tasks.labels import MOST_LABELS
 from tasks.promotion import ChampionBundle
 
 NIGHT = date(2026, 9, 1)
@@ -66,13 +66,6 @@ def test_few_labels_of_a_sort_are_not_asked(decide, champion, make_rows, anomali
     assert check(decide(champion, champion, labelled(make_rows, anomalies, others))) is None
 
 
-def test_a_parquet_file_will_do(decide, champion, make_rows, tmp_path):
-    given = labelled(make_rows)
-    given.rows.to_parquet(tmp_path / "labelled.parquet")
-    found = check(decide(champion, champion, Labelled(tmp_path / "labelled.parquet", given.is_anomaly)))
-    assert found == check(decide(champion, champion, given))
-
-
 def test_labelled_rows_that_cannot_be_scored_any_more_refuse_nobody(decide, champion, make_rows):
     given = labelled(make_rows)
     gone = Labelled(given.rows.drop(columns="sent"), given.is_anomaly)
@@ -81,23 +74,27 @@ def test_labelled_rows_that_cannot_be_scored_any_more_refuse_nobody(decide, cham
     assert "cannot be scored" in found["observed"]
 
 
-def test_labels_become_rows_of_the_pinned_night(make_dataset, make_rows, tmp_path):
-    from infra.runtime.lake import Lake
-    from schemas.tables import accepted_schema
+def test_what_rows_held_when_they_were_labelled_is_ranked(make_dataset):
+    dataset = make_dataset()
+    columns = [feature.column for feature in dataset.features]
+    said = [
+        Label(NIGHT, SaidRow(f"k{at}", "a.csv", at, word, values={"sent": 100.0 + at}), "ana", datetime.now(UTC))
+        for at, word in enumerate(("anomaly", "false_alarm", "expected"))
+    ]
+    asked = []
 
-    dataset, schema = make_dataset(), accepted_schema(make_dataset())
-    rows = make_rows(30)
-    pq.write_table(rows, tmp_path / "rows.parquet")
-    lake = Lake(tmp_path / "lake")
-    version = lake.replace_night(dataset.name, "accepted", NIGHT, [tmp_path / "rows.parquet"], schema, run_id="r1")
-    state = SimpleNamespace(pins=lambda _name, _table, nights: {night: version for night in nights if night == NIGHT})
-    keys = pa.array(rows["sereno_key"]).to_pylist()
-    labels = [RowLabel(NIGHT, keys[0], "anomaly"), RowLabel(NIGHT, keys[1], "false_alarm")]
-    labels += [RowLabel(NIGHT, "gone", "anomaly"), RowLabel(date(2026, 9, 2), keys[2], "anomaly")]
-    found = labelled_rows(SimpleNamespace(state=state, lake=lake), dataset, labels)
-    assert dict(zip(found.rows["sereno_key"], found.is_anomaly.tolist(), strict=True)) == {
-        keys[0]: True,
-        keys[1]: False,
-    }
-    assert found.of_each == (1, 1)
-    assert labelled_rows(SimpleNamespace(state=state, lake=lake), dataset, []) is None
+    def labels(*given, **how):
+        asked.append((given, how))
+        return said
+
+    found = labels_before(SimpleNamespace(state=SimpleNamespace(labels=labels)), dataset, NIGHT)
+    assert asked == [((dataset.name,), {"before": NIGHT, "most": MOST_LABELS})]
+    assert list(found.rows.columns) == columns
+    assert found.rows["sent"].tolist() == [100.0, 101.0, 102.0]
+    assert found.is_anomaly.tolist() == [True, False, False]
+    assert found.of_each == (1, 2)
+
+
+def test_where_nothing_was_said_nothing_is_asked(make_dataset):
+    state = SimpleNamespace(labels=lambda *_, **__: [])
+    assert labels_before(SimpleNamespace(state=state), make_dataset(), NIGHT) is None
