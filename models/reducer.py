@@ -295,11 +295,11 @@ def _cut(unseen: Numbers, words: Words) -> float:
 
 def _below(scores: Numbers, most: float) -> float:
     """The largest cut at or below which at most that share of what is yet to come lies; below all of few scores."""
-    allowed = int(most * (len(scores) + 1))
+    allowed = min(int(most * (len(scores) + 1)), len(scores))
     ordered = np.sort(scores)
     cut = ordered[max(allowed, 1) - 1]
     # Where the next one is its equal, or none is allowed, the cut lies below it.
-    is_clear = 0 < allowed == len(ordered) or (allowed > 0 and ordered[allowed] > cut)
+    is_clear = allowed > 0 and (allowed == len(ordered) or ordered[allowed] > cut)
     return float(cut if is_clear else np.nextafter(cut, -np.inf))
 
 

@@ -69,3 +69,7 @@ def test_what_is_no_forest_is_refused(spoilt):
     whole.check(2)
     with pytest.raises(ValueError, match=r"forest|node|tree"):
         replace(whole, **spoilt).check(2)
+
+
+def test_a_seed_may_be_larger_than_the_trees_take(rows):
+    assert grow(*rows, np.ones(300), trees=2, seed=2**40 + 3).roots.shape == (2,)

@@ -113,3 +113,8 @@ def test_without_a_number_that_varies_there_is_no_view_by_rank():
     neighbours, _ = fit_neighbours(same, 5, 40, seed=0, ranks=fit_ranks(same))
     assert neighbours.ranks is None
     assert neighbours.spread.shape == (40, 1)
+
+
+def test_a_seed_may_be_larger_than_centroids_take():
+    neighbours, _ = fit_neighbours(ROWS, 5, 400, seed=2**40 + 3, kind="centroids")
+    assert np.isfinite(neighbours.reference).all()

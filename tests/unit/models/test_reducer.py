@@ -14,6 +14,7 @@ from models.reducer import (
     Abstained,
     Examples,
     Reducer,
+    _below,
     fit,
     open_reducer,
     write_reducer,
@@ -167,3 +168,10 @@ def test_a_file_that_holds_something_else_is_refused(reducer, tmp_path, change):
     (tmp_path / "odd.json").write_bytes(data)
     with pytest.raises(BundleError, match="cannot be read"):
         open_reducer(tmp_path / "odd.json", hashlib.sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize("equal", [1, 20, 50])
+def test_among_equal_scores_no_more_lie_below_the_cut_than_may(equal):
+    scores = np.sort(np.concatenate([np.full(equal, 0.3), np.linspace(0.4, 0.9, 50 - equal)]))
+    for most in (0.0, 0.08, 0.5, 1.0):
+        assert np.mean(scores <= _below(scores, most)) <= most * 51 / 50

@@ -13,6 +13,7 @@ from models.checks import check_detector
 from models.rival_bundle import given_of, write_rival
 from models.rivals import rivals
 from models.scoring import Scorer
+from models.seen_rows import Eye
 from models.split import bounded, split
 from schemas.errors import BundleError
 
@@ -118,3 +119,12 @@ def test_another_threshold_makes_another_bundle_of_the_same_detector(made, tmp_p
     other = Scorer(tmp_path / "other")
     assert other.threshold == 9.0
     assert np.array_equal(other.score(rows, top=0).score, Scorer(bundle).score(rows, top=0).score)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drift_sees_its_scores_and_no_codes(made, name, sample):
+    bundle = open_bundle(made[name].bundle, made[name].bundle_hash)
+    frame = sample.to_pandas().head(50)
+    seen = Eye(bundle).look(frame)
+    assert seen.codes is None
+    assert (seen.score == Scorer(bundle).score(frame).score).all()

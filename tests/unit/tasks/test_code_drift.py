@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import replace
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 
 from models.bundle import open_bundle
 from schemas.results import Drift
-from tasks.code_drift import detector_drift, onset_of
+from tasks.code_drift import ScoreSeries, detector_drift, onset_of
 from tasks.column_drift import drift_of, watched_columns
 
 FIRST = date(2026, 9, 1)
@@ -204,3 +205,14 @@ def test_quantiles_of_tonight_stand_beside_the_calibrations(judge, nights):
 def test_an_onset_is_the_first_night_like_the_last(rise, at, kind):
     found = onset_of(rise)
     assert (found.at, found.kind) == (at, kind)
+
+
+def test_a_detector_below_whose_median_hardly_a_row_lies_is_no_division_by_nought(bundle):
+    class Seen:
+        score = np.full(500, 50.0)
+
+    looked = [SimpleNamespace(night=str(at), seen=Seen, trained=at < 8) for at in range(12)]
+    series = ScoreSeries.of(looked, bundle.calibration)
+    assert series.values[-1] == 1.0
+    assert series.usual < series.limit < 1.0
+    assert series.measure.verdict != "steady"

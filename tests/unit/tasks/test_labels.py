@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -180,3 +181,17 @@ def test_numbers_as_keys_and_a_byte_order_mark_are_read(tmp_path):
     (tmp_path / "a.csv").write_text("\ufeffkey,label,note\n3,anomaly,x\n", encoding="utf-8")
     assert read_labels(tmp_path / "a.jsonl", NIGHT) == [Said(NIGHT, "3", "anomaly")]
     assert read_labels(tmp_path / "a.csv", NIGHT) == [Said(NIGHT, "3", "anomaly", "x")]
+
+
+def test_a_parquet_date_that_is_a_moment_is_its_day(tmp_path):
+    moment = datetime(2026, 9, 20)  # noqa: DTZ001  (as pandas writes a day, without a zone)
+    pq.write_table(pa.table({"date": [moment], "key": ["3"], "label": ["anomaly"]}), tmp_path / "a.parquet")
+    for night in (None, NIGHT):
+        (said,) = read_labels(tmp_path / "a.parquet", night)
+        assert (said.night, type(said.night)) == (NIGHT, date)
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\x0b"], ids=repr)
+def test_a_sign_that_only_python_takes_for_a_lines_end_is_part_of_a_note(tmp_path, sign):
+    (tmp_path / "a.csv").write_text(f"key,label,note\n3,anomaly,one{sign}two\n", encoding="utf-8")
+    assert read_labels(tmp_path / "a.csv", NIGHT) == [Said(NIGHT, "3", "anomaly", f"one{sign}two")]

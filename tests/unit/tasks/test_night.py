@@ -140,3 +140,27 @@ def test_what_the_dataset_file_says_of_labels_decides_nothing_where_there_are_no
 def test_an_old_night_with_another_dataset_file_is_due_whatever_was_said(done_nights):
     done_nights.say("anomaly")
     assert not done_nights.is_done(FIRST, detector={"alert_budget": 3})
+
+
+def test_which_nights_teach_decides_whether_a_training_night_is_done_already(make_dataset):
+    def prints(alerts, **detector):
+        window = [
+            SimpleNamespace(
+                id=str(at), night=date(2026, 9, at), fingerprint="same", counters={"rows": 900}, accepted_by=None,
+                result={"threshold": 1.0, "alerts": count, "above_usual": 0.5},
+            )
+            for at, count in enumerate(alerts, 1)
+        ]  # fmt: skip
+        state = SimpleNamespace(
+            ledger=lambda _name: LEDGER,
+            labels=lambda *_args, **_asked: [],
+            history=lambda *_args, **_asked: window[::-1],
+        )
+        services = SimpleNamespace(state=state, settings=SimpleNamespace(seed=1))
+        request = NightRequest(make_dataset(detector=detector), date(2026, 9, 9))
+        return fingerprint(request, services, {"in.csv": "hash"})
+
+    quiet, busy = [20, 19, 21, 20, 22], [20, 19, 21, 20, 90]
+    assert prints(quiet) == prints([20, 19, 21, 20, 23])
+    assert prints(quiet) != prints(busy)
+    assert prints(quiet, unusual_nights="teach") == prints(busy, unusual_nights="teach")

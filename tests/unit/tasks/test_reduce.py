@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from schemas.tables import scores_schema
 from tasks.labels import Said, label_rows
+from tasks.reduce import extreme_score
 
-FIRST_DAYS = (0, 1, 2)
+FIRST_NIGHT, FIRST_DAYS = date(2026, 9, 20), (0, 1, 2)
 WORD = {"backup": "false_alarm", "attack": "anomaly"}
 
 
 def say(nights, words=WORD, days=FIRST_DAYS):
     """A person labels the alerts of the first nights, each by what it is; of others nothing is said."""
-    from datetime import date, timedelta
-
     said = [
-        Said(date(2026, 9, 20) + timedelta(days=day), key, words[kind], f"a {kind}")
+        Said(FIRST_NIGHT + timedelta(days=day), key, words[kind], f"a {kind}")
         for day in days
         for key, kind in nights.alerts(day).items()
         if kind in words
@@ -151,3 +152,22 @@ def test_what_was_at_work_lies_in_the_state_under_the_hash_that_is_told(labelled
     reducer = open_reducer(file, scored.reduction.hash)
     assert np.isfinite(reducer.cut)
     assert reducer.skill.alike == scored.reduction.expected_alike
+
+
+def test_a_suppressed_alert_is_none_that_somebody_looked_at(labelled):
+    nights, scored = labelled(policy="hide", keep_p_value=0)
+    hidden = {alert.key for alert in scored.suppressed}
+    assert hidden
+    shown = [key for key in nights.alerts(3) if key not in hidden]
+    night = FIRST_NIGHT + timedelta(days=3)
+    label_rows(nights.services, nights.dataset, [Said(night, shown[0], "anomaly")], "ana")
+    said = nights.services.state.labels("flows", night, unsaid=True)
+    assert {label.row.key for label in said} == set(shown)
+
+
+def test_an_extreme_score_has_a_bound_where_a_budget_is_less_than_one_calibration_row(make_dataset):
+    calibration = np.sort(np.random.default_rng(0).exponential(size=4_000))
+    bundle = SimpleNamespace(detector={"alerts": {"share": 2e-5}})
+    scorer = SimpleNamespace(calibration=calibration, threshold=calibration[-1] + 1.0, bundle=bundle)
+    bound = extreme_score(make_dataset(), scorer)
+    assert calibration[-1] + 1.0 < bound < float("inf")
