@@ -110,7 +110,9 @@ def judged(
         return Judge(score_map), _calibrated(Judge(score_map), reconstruct, known.calibrate)
     rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
     ranks = fit_ranks(rows) if nearness.ranks else None
-    neighbours, places = fit_neighbours(rows, nearness.count_of(len(rows)), nearness.most, seed, nearness.kind, ranks)
+    neighbours, places = fit_neighbours(
+        rows, nearness.count_of(len(rows), lends_all=known.lends_all), nearness.most, seed, nearness.kind, ranks
+    )
     share = min(1.0, nearness.most / len(rows))
     judge = fit_judge(score_map, neighbours, some, untaught, places[: len(some)], share)
     of = places[-len(known.calibrate) :] if known.lends_all else None

@@ -64,15 +64,19 @@ class Nearness:
     kind: Literal["rows", "centroids"]
     ranks: bool = True
 
-    def count_of(self, rows: int) -> int:
-        """How many near rows count, of so many that the reference is taken from.
+    def count_of(self, rows: int, *, lends_all: bool) -> int:
+        """How many near rows count.
 
         In a sample of rows the nearest ones are farther apart, and chance decides more which they are: more of them
-        are averaged.
+        are averaged. So, too, for a night, which may hold a few anomalies alike, and may be scored by its own rows.
+
+        Args:
+            rows: How many the reference is taken from.
+            lends_all: Whether all rows that were given may be in it, as where a person chose them.
         """
         if self.count is not None:
             return self.count
-        return COUNT_OF_ALL if rows <= self.most else COUNT_OF_SAMPLE
+        return COUNT_OF_ALL if lends_all and rows <= self.most else COUNT_OF_SAMPLE
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tasks.services import Services
 
 LEAST_NIGHTS = 3
-BEYOND_CHANCE = 3.0  # standard deviations of a count of independent alerts
+BEYOND_CHANCE = 2.0  # standard deviations of a count of independent alerts
 BULK, MOVED = 0.5, 0.1  # share of usual rows above their own median, and how much more says that all rows moved
 
 

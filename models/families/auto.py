@@ -27,8 +27,8 @@ class Config(Layered):
         noise: Scale of the noise that is added, in units of the scaled input.
         bounded: Whether plain numbers are softly bounded, so that a heavy tail does not decide all.
         ranks: Whether near rows are sought by rank too.
-        neighbours: How many near rows count; 3 where all rows are in the reference and 5 where it is a sample of them,
-            when none is given; 0 for a score of residuals alone.
+        neighbours: How many near rows count: 5 when none is given, and 3 for an `Autoencoder` whose reference has all
+            its rows; 0 for a score of residuals alone.
         reference: What lies in the bundle to be near to: rows of the training, or centroids of them.
         reference_rows: Most of these.
     """
@@ -47,7 +47,7 @@ class Config(Layered):
     paper="Vincent et al., Extracting and composing robust features with denoising autoencoders, 2008; Hansen and "
     "Salamon, Neural network ensembles, 1990; Breunig et al., LOF: identifying density-based local outliers, 2000",
     use="finding most over many kinds of tables",
-    pace=Pace(learning_rate=4e-3, least_steps=10, epochs=160, rows=5_000_000),
+    pace=Pace(learning_rate=4e-3, least_steps=10, epochs=100, rows=3_000_000),
 )
 def build(width: int, config: Config) -> Network:
     """Build the network.

@@ -36,7 +36,7 @@ class Begun:
 
     process: subprocess.Popen[str]
 
-    def end(self, timeout: float = 420) -> Done:
+    def end(self, timeout: float = 900) -> Done:
         """Wait for its end; one that does not come is made, and fails the test."""
         try:
             out, err = self.process.communicate(timeout=timeout)
@@ -57,7 +57,7 @@ def begin_command(
     return Begun(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env={**os.environ, **environ}))
 
 
-def run_command(*arguments: str | Path, cwd: Path | None = None, timeout: float = 420, **environ: str) -> Done:
+def run_command(*arguments: str | Path, cwd: Path | None = None, timeout: float = 900, **environ: str) -> Done:
     """Run the command line as a user would, in a process of its own."""
     return begin_command(*arguments, cwd=cwd, **environ).end(timeout)
 

@@ -22,7 +22,7 @@ def night(at, alerts, above_usual=0.5, **result):
     )  # fmt: skip
 
 
-QUIET = tuple(night(at, alerts) for at, alerts in enumerate((20, 14, 31, 22, 17, 33)))
+QUIET = tuple(night(at, alerts) for at, alerts in enumerate((20, 14, 26, 22, 17, 28)))
 
 
 @pytest.fixture
