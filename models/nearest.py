@@ -11,7 +11,7 @@ import numpy as np
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Places = np.ndarray[Any, np.dtype[np.intp]]
 
-AT_ONCE = 1_024  # rows; always as many, filled up: a product of another shape rounds differently
+AT_ONCE = 512  # rows; always as many, filled up: a product of another shape rounds differently
 GROUPS = 16
 
 

@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from models.calibration import Matrix, scores_of
+from models.nearest import AT_ONCE
 from models.transform import Transform
 from schemas.errors import ConfigError, listed
 
 MOST_ROWS = 5_000
-AT_ONCE = 1_024  # rows; always as many, filled up: a product of another shape rounds differently
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]

@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from models.calibration import Matrix
+from models.nearest import AT_ONCE
 from models.nearest import Nearest as Search
-from models.rivals import AT_ONCE, MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
 from models.rivals.nearest import Near, count_in, near_rows
 
 COUNT = 20

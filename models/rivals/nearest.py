@@ -35,7 +35,7 @@ def near_rows(search: Search, rows: Rows, of: np.ndarray[Any, Any] | None = None
 
     Args:
         search: Among the reference.
-        rows: At most 1,024 rows, float32 [rows, width].
+        rows: At most `AT_ONCE` rows, float32 [rows, width].
         of: Where the reference has these very rows, which are no neighbours of themselves.
     """
     places = search.of(rows, of)
