@@ -55,6 +55,17 @@ class Candidate:
     verdict: str = ""
 
     @property
+    def outcome(self) -> TrainingOutcome:
+        """What its last rung made.
+
+        Raises:
+            TrainingFailed: It made no detector.
+        """
+        if self.found is None or self.found.outcome is None:
+            raise TrainingFailed(f"the candidate {self.settings.family} gave no detector: {self.verdict}")
+        return self.found.outcome
+
+    @property
     def rank(self) -> tuple[float, int]:
         """By what candidates are ordered, the best first; equal ones in the dataset file's order."""
         score = self.found.score if self.found is not None else None
@@ -100,7 +111,7 @@ def choose(
         sample, battery = aside
         with _processes(compute, process):
             winner = _halve(replace(request, sample=sample), candidates, battery, compute, folder, say)
-    outcome = _moved(winner, request.output)
+    outcome = _moved(winner.outcome, request.output)
     shutil.rmtree(folder, ignore_errors=True)
     if request.checkpoints is not None:
         shutil.rmtree(request.checkpoints, ignore_errors=True)
@@ -263,10 +274,8 @@ def _alone(request: TrainingRequest, candidates: Sequence[Candidate], process: T
     raise TrainingFailed(f"no candidate gave a detector: {'; '.join(failures)}")
 
 
-def _moved(winner: Candidate, output: Path) -> TrainingOutcome:
+def _moved(outcome: TrainingOutcome, output: Path) -> TrainingOutcome:
     """The winner's outcome, with its bundle where the training's was asked for."""
-    assert winner.found is not None and winner.found.outcome is not None  # noqa: S101, PT018  (it won)
-    outcome = winner.found.outcome
     if outcome.bundle != output:
         shutil.rmtree(output, ignore_errors=True)
         outcome.bundle.rename(output)

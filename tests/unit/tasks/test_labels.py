@@ -184,8 +184,9 @@ def test_numbers_as_keys_and_a_byte_order_mark_are_read(tmp_path):
 
 
 def test_a_parquet_date_that_is_a_moment_is_its_day(tmp_path):
-    moment = datetime(2026, 9, 20)  # noqa: DTZ001  (as pandas writes a day, without a zone)
-    pq.write_table(pa.table({"date": [moment], "key": ["3"], "label": ["anomaly"]}), tmp_path / "a.parquet")
+    # As pandas writes a day: a moment without a zone.
+    moments = pa.array([NIGHT], pa.date32()).cast(pa.timestamp("us"))
+    pq.write_table(pa.table({"date": moments, "key": ["3"], "label": ["anomaly"]}), tmp_path / "a.parquet")
     for night in (None, NIGHT):
         (said,) = read_labels(tmp_path / "a.parquet", night)
         assert (said.night, type(said.night)) == (NIGHT, date)

@@ -16,10 +16,24 @@ def night(at, alerts, above_usual=0.5, **result):
     day = date(2026, 9, 1) + timedelta(days=at)
     found = {"threshold": 3.0, "alerts": alerts, "above_usual": above_usual, **result}
     return Run(
-        seq=at, id=f"run-{at}", dataset="flows", night=day, kind="run", status="done", fingerprint="", protocol=5,
-        started_at=MOMENT, ended_at=MOMENT, holder="", lease_expires_at=MOMENT, result=found, versions={}, counters={},
-        sample_version=None, accepted_by=None,
-    )  # fmt: skip
+        seq=at,
+        id=f"run-{at}",
+        dataset="flows",
+        night=day,
+        kind="run",
+        status="done",
+        fingerprint="",
+        protocol=5,
+        started_at=MOMENT,
+        ended_at=MOMENT,
+        holder="",
+        lease_expires_at=MOMENT,
+        result=found,
+        versions={},
+        counters={},
+        sample_version=None,
+        accepted_by=None,
+    )
 
 
 QUIET = tuple(night(at, alerts) for at, alerts in enumerate((20, 14, 26, 22, 17, 28)))

@@ -146,11 +146,15 @@ def test_which_nights_teach_decides_whether_a_training_night_is_done_already(mak
     def prints(alerts, **detector):
         window = [
             SimpleNamespace(
-                id=str(at), night=date(2026, 9, at), fingerprint="same", counters={"rows": 900}, accepted_by=None,
+                id=str(at),
+                night=date(2026, 9, at),
+                fingerprint="same",
+                counters={"rows": 900},
+                accepted_by=None,
                 result={"threshold": 1.0, "alerts": count, "above_usual": 0.5},
             )
             for at, count in enumerate(alerts, 1)
-        ]  # fmt: skip
+        ]
         state = SimpleNamespace(
             ledger=lambda _name: LEDGER,
             labels=lambda *_args, **_asked: [],

@@ -78,7 +78,7 @@ def test_suppressed_rows_stay_in_the_scores(labelled):
         "flows", "scores", {newest: pins[newest]}, schema=scores_schema(nights.dataset)
     ).to_pandas()
     assert int(table["is_alert"].sum()) == scored.alerts
-    assert set(table[table["suppressed"] == True]["sereno_key"]) == {a.key for a in scored.suppressed}  # noqa: E712  (nulls)
+    assert set(table[table["suppressed"].eq(other=True)]["sereno_key"]) == {a.key for a in scored.suppressed}
     assert table[~table["is_alert"]][["suppressed", "reducer_score"]].isna().all(axis=None)
     assert table[table["is_alert"]]["reducer_score"].between(0, 1).all()
 
