@@ -16,20 +16,20 @@ from models.training_request import TrainingOutcome
 from schemas.detector import DetectorSettings
 from schemas.results import TrainingSummary
 
+MOST_ROWS = 5_000
 TAKEN_OVER = ("dataset", "settings", "features", "seed", "nights", "in_sample", "alerts")
 
 
-def given_of(bundle: BundleContents, parts: Parts, most: int, seed: int) -> Given:
-    """What a rival learns from: the challenger's own encoding of the fit rows.
+def given_of(bundle: BundleContents, parts: Parts, seed: int) -> Given:
+    """What a rival learns from: the challenger's own encoding of rows of each part, `MOST_ROWS` at most.
 
     Args:
         bundle: The challenger.
         parts: The window's sample.
-        most: Most rows of each part.
         seed: Of all random choices.
     """
     transform = bundle.transform
-    fit, stop = (transform.apply(part.iloc[:most]) for part in (parts.fit, parts.stop))
+    fit, stop = (transform.apply(part.iloc[:MOST_ROWS]) for part in (parts.fit, parts.stop))
     return Given(fit, stop, transform, seed)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.trial import MOST_ROWS
-
 if TYPE_CHECKING:
     from models.scoring import Scorer
     from models.split import Parts
@@ -28,7 +26,7 @@ def enter_rivals(dataset: Dataset, challenger: Scorer, parts: Parts, held_out: T
     from models.rivals import rivals
 
     beside = dataset.detector.rivals != "none"
-    given = given_of(challenger.bundle, parts, MOST_ROWS, seed)
+    given = given_of(challenger.bundle, parts, seed)
     usual, planted = (given.transform.apply(rows) for rows in (held_out.usual, held_out.planted.frame))
     chosen = [kind for name, kind in rivals().items() if beside or name == ALWAYS]
     for kind in chosen:
@@ -86,4 +84,4 @@ def make_champion_of(
 
     bundle = open_bundle(challenger.bundle, challenger.bundle_hash)
     parts = split(bounded(pq.read_table(sample).to_pandas(), dataset.detector.rows))
-    return write_rival(named(title), bundle, parts, given_of(bundle, parts, MOST_ROWS, seed), output)
+    return write_rival(named(title), bundle, parts, given_of(bundle, parts, seed), output)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infra.runtime.labels import Label
     from tasks.labels import Said
 
+FILE = click.Path(path_type=Path, dir_okay=False)
 SOME_NIGHT = click.option(
     "--date", "night", type=DATE, metavar="DATE", help="The night, YYYY-MM-DD; all nights where none is given."
 )
@@ -37,7 +38,7 @@ def incidents() -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="A .csv, .jsonl or .parquet file with the columns `key` and `label`, and `note` and `date` where wanted.",
 )
@@ -82,7 +83,7 @@ def label(
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write them to a .csv, .jsonl or .parquet file, which `label --from` reads.",
 )

@@ -21,8 +21,6 @@ from models.nearest import AT_ONCE
 from models.transform import Transform
 from schemas.errors import ConfigError, listed
 
-MOST_ROWS = 5_000
-
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]
 
@@ -32,7 +30,7 @@ class Given:
     """What a rival learns from.
 
     Args:
-        fit: Encoded rows, float32 [rows, width]; a rival takes the first 5,000 at most.
+        fit: Encoded rows, float32 [rows, width].
         stop: Held-out rows, for methods that ask what residual is normal, float32 [rows, width].
         transform: What encoded them.
         seed: Of all random choices.

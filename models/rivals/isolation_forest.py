@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from models.calibration import Matrix
-from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import Arrays, Given, Rival, Rows, register, shaped
 
 TREES, SAMPLES = 100, 256
 DEEPEST = 64
@@ -45,7 +45,7 @@ class IsolationForest(Rival):
         """See `Rival.fit`."""
         import sklearn.ensemble
 
-        rows = given.fit[:MOST_ROWS]
+        rows = given.fit
         samples = min(SAMPLES, len(rows))
         forest = sklearn.ensemble.IsolationForest(
             n_estimators=TREES, max_samples=samples, random_state=given.seed % 2**32

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.calibration import Matrix
 from models.nearest import Nearest
-from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import Arrays, Given, Rival, Rows, register, shaped
 
 CLUSTERS = 32
 ROWS_A_CLUSTER = 20
@@ -34,7 +34,7 @@ class KMeans(Rival):
         """See `Rival.fit`."""
         from sklearn.cluster import MiniBatchKMeans
 
-        rows = given.fit[:MOST_ROWS]
+        rows = given.fit
         clusters = max(2, min(CLUSTERS, len(rows) // ROWS_A_CLUSTER))
         found = MiniBatchKMeans(clusters, random_state=given.seed % 2**32, n_init=1, batch_size=4_096).fit(rows)
         return cls(given.starts, found.cluster_centers_.astype(np.float32))

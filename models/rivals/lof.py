@@ -11,7 +11,7 @@ import numpy as np
 from models.calibration import Matrix
 from models.nearest import AT_ONCE
 from models.nearest import Nearest as Search
-from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import Arrays, Given, Rival, Rows, register, shaped
 from models.rivals.nearest import Near, count_in, near_rows
 
 COUNT = 20
@@ -41,7 +41,7 @@ class Lof(Rival):
     @classmethod
     def fit(cls, given: Given) -> Self:
         """See `Rival.fit`."""
-        rows = given.fit[:MOST_ROWS]
+        rows = given.fit
         count = min(COUNT, len(rows) - 1)
         among = Search(rows, count)
         blocks = [np.arange(start, min(start + AT_ONCE, len(rows))) for start in range(0, len(rows), AT_ONCE)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.calibration import Matrix
 from models.nearest import Nearest as Search
-from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import Arrays, Given, Rival, Rows, register, shaped
 
 COUNT = 5
 
@@ -62,7 +62,7 @@ class Nearest(Rival):
     @classmethod
     def fit(cls, given: Given) -> Self:
         """See `Rival.fit`."""
-        rows = given.fit[:MOST_ROWS]
+        rows = given.fit
         return cls(given.starts, rows, min(COUNT, len(rows) - 1))
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.baselines import PcaBaseline, fit_pca, project
 from models.calibration import Matrix, ScoreMap
-from models.rivals import MOST_ROWS, Arrays, Given, Rival, Rows, register, shaped
+from models.rivals import Arrays, Given, Rival, Rows, register, shaped
 
 
 @register
@@ -29,7 +29,7 @@ class Pca(Rival):
     @classmethod
     def fit(cls, given: Given) -> Self:
         """See `Rival.fit`."""
-        return cls(given.starts, fit_pca(given.fit[:MOST_ROWS], given.stop[:MOST_ROWS], given.transform))
+        return cls(given.starts, fit_pca(given.fit, given.stop, given.transform))
 
     @classmethod
     def read(cls, arrays: Arrays, starts: tuple[int, ...], width: int) -> Self:

@@ -30,7 +30,7 @@ def made(sample, detector, tmp_path_factory):
     """Every rival as a bundle, from the challenger's rows."""
     folder, challenger = tmp_path_factory.mktemp("rivals"), open_bundle(detector.folder)
     parts = split(bounded(sample.to_pandas(), 5000))
-    given = given_of(challenger, parts, 5000, seed=7)
+    given = given_of(challenger, parts, seed=7)
     return {name: write_rival(name, challenger, parts, given, folder / name) for name in NAMES}
 
 
