@@ -48,28 +48,6 @@ class Forest:
             total += self.value[at]
         return total / len(self.roots)
 
-    def check(self, width: int) -> None:
-        """Do nothing where every question leads to a leaf.
-
-        Raises:
-            ValueError: A node asks about a number that no row has, leads backwards, or is not finite.
-        """
-        nodes = len(self.feature)
-        arrays = (self.threshold, self.left, self.right, self.value)
-        if not len(self.roots) or any(len(array) != nodes for array in arrays):
-            raise ValueError("the forest's arrays differ in length")
-        if self.roots.min() < 0 or self.roots.max() >= nodes:
-            raise ValueError("a tree begins where there is no node")
-        asks = self.feature != LEAF
-        own = np.flatnonzero(asks)
-        for where in (self.left[asks], self.right[asks]):
-            if len(own) and not ((where > own).all() and where.max() < nodes):
-                raise ValueError("a node leads backwards or nowhere")
-        if not ((self.feature[asks] >= 0) & (self.feature[asks] < width)).all():
-            raise ValueError("a node asks about a number that no row has")
-        if not (np.isfinite(self.threshold).all() and ((self.value >= 0) & (self.value <= 1)).all()):
-            raise ValueError("a node holds a number that none may hold")
-
 
 def grow(rows: Rows, is_one: np.ndarray[Any, np.dtype[np.bool_]], weights: Numbers, *, trees: int, seed: int) -> Forest:
     """Grow trees that tell two sorts of rows apart.

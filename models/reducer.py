@@ -17,22 +17,17 @@ With few labels, or where the unseen nights show no skill beyond chance, there i
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.bundle import canonical_json
-from models.durable import write_synced
 from models.forest import Forest, Numbers, Rows, grow
-from schemas.errors import BundleError
 
 if TYPE_CHECKING:
     from models.scoring import Examined
 
-PROTOCOL = 1
 TREES = 200
 MOST_LOST = 0.08
 MOST_UNJUDGED = 0.06
@@ -45,7 +40,6 @@ LEAST_ALIKE = 0.05
 AT_ONCE = 512
 FAR_OUT = 8.0  # beyond, a number is only far out
 FALSE_ALARM, ANOMALY, UNJUDGED = 0, 1, 2
-RESTORE = "run the night again with --force; such a file is never edited by hand"
 
 Words = np.ndarray[Any, np.dtype[np.int8]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -142,41 +136,12 @@ class Reducer:
         distance, nearest = _distances(self.places, places)
         return Found(score, (score <= self.cut) & (distance <= self.farthest), nearest)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; equal reducers give equal ones."""
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it, in hex: equal labels give equal reducers."""
         forest = {name: array.tolist() for name, array in asdict(self.forest).items()}
-        return {
-            "protocol": PROTOCOL,
-            "forest": forest,
-            "cut": self.cut,
-            "places": [[float(number) for number in row] for row in self.places],
-            "farthest": self.farthest,
-            "width": self.width,
-            "skill": asdict(self.skill),
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Reducer:
-        """Build from `to_json`'s values.
-
-        Raises:
-            ValueError: They are not such values.
-        """
-        if values["protocol"] != PROTOCOL:
-            raise ValueError(f"protocol {values['protocol']}, this version reads {PROTOCOL}")
-        given = values["forest"]
-        roots, feature, left, right = (
-            np.asarray(given[name], np.int32) for name in ("roots", "feature", "left", "right")
-        )
-        threshold, value = (np.asarray(given[name], np.float64) for name in ("threshold", "value"))
-        forest = Forest(roots, feature, threshold, left, right, value)
-        width = int(values["width"])
-        forest.check(width)
-        places = np.asarray(values["places"], dtype=np.float32)
-        if places.ndim != 2 or not len(places) or not np.isfinite(places).all():
-            raise ValueError("the labelled false alarms lie nowhere")
-        skill = Skill(**{name: float(value) for name, value in values["skill"].items()})
-        return cls(forest, float(values["cut"]), places, float(values["farthest"]), width, skill)
+        facts = [forest, self.cut, self.places.tolist(), self.farthest, self.width, asdict(self.skill)]
+        return hashlib.sha256(canonical_json(facts)).hexdigest()
 
 
 def views(examined: Examined) -> tuple[Rows, Rows]:
@@ -195,34 +160,6 @@ def views(examined: Examined) -> tuple[Rows, Rows]:
         examined.score[:, None],
     )
     return np.concatenate(seen, axis=1).astype(np.float32), places.astype(np.float32)
-
-
-def write_reducer(path: Path, reducer: Reducer) -> str:
-    """Write a reducer as JSON; it appears as a whole. Returns the file's SHA-256, in hex."""
-    data = canonical_json(reducer.to_json())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    write_synced(draft, data)
-    draft.replace(path)
-    return hashlib.sha256(data).hexdigest()
-
-
-def open_reducer(path: Path, expected_hash: str) -> Reducer:
-    """Check a reducer's file, then read it.
-
-    Raises:
-        BundleError: It is missing, was changed, or is of another release.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: the reducer cannot be read: {error.strerror}", hint=RESTORE) from None
-    if hashlib.sha256(data).hexdigest() != expected_hash:
-        raise BundleError(f"{path}: the reducer is not the one that is on record", hint=RESTORE)
-    try:
-        return Reducer.from_json(json.loads(data))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: the reducer cannot be read: {error}", hint=RESTORE) from None
 
 
 def fit(examples: Examples, *, least: int, seed: int) -> Reducer | Abstained:

@@ -137,7 +137,7 @@ class Reduction(Frozen):
         extreme: Those that are shown all the same, because their score is extreme.
         expected_alike, expected_lost: Share of labelled false alarms, and of labelled anomalies, that it called alike
             on nights that it had not learnt from.
-        hash: SHA-256 of the file that holds the reducer.
+        hash: SHA-256 of the reducer, which equal labels make again.
     """
 
     policy: Literal["rank", "hide"]

@@ -65,7 +65,7 @@ def reduce_alerts(night: Night, bundle: Path, bundle_hash: str) -> Scored:
         BundleError: The bundle is not the one that was asked for.
         UnreadableInput: The rows lack columns that the detector reads.
     """
-    from models.reducer import Abstained, write_reducer
+    from models.reducer import Abstained
     from models.scoring import Scorer
     from tasks.labels import MOST_LABELS
 
@@ -82,10 +82,9 @@ def reduce_alerts(night: Night, bundle: Path, bundle_hash: str) -> Scored:
     said = _facts(dataset, labels)
     if isinstance(fitted, Abstained):
         return replace(scored, reduction=said.model_copy(update={"reason": fitted.reason}))
-    file = night.services.project.state / "reducers" / dataset.name / f"{night.request.iso}.json"
     said = said.model_copy(
         update={
-            "hash": write_reducer(file, fitted),
+            "hash": fitted.digest,
             "expected_alike": fitted.skill.alike,
             "expected_lost": fitted.skill.lost,
         }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
-from models.forest import LEAF, Forest, grow
+from models.forest import grow
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,6 @@ def test_the_arrays_say_what_the_trees_said(rows, forest):
     grown.fit(*rows, sample_weight=np.linspace(0.5, 2.0, 300))
     unseen = np.random.default_rng(5).normal(size=(500, 6)).astype(np.float32)
     np.testing.assert_allclose(forest(unseen), grown.predict_proba(unseen)[:, 1], atol=1e-12)
-    forest.check(6)
 
 
 def test_a_row_alone_gets_what_it_gets_among_others(rows, forest):
@@ -41,34 +38,6 @@ def test_the_same_rows_grow_the_same_trees(rows, forest):
     again = grow(*rows, np.linspace(0.5, 2.0, 300), trees=20, seed=3)
     for name, array in vars(forest).items():
         np.testing.assert_array_equal(array, getattr(again, name))
-
-
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        pytest.param({"roots": np.zeros(0, np.int32)}, id="no tree"),
-        pytest.param({"roots": np.array([9], np.int32)}, id="a tree that is not there"),
-        pytest.param({"left": np.array([0, LEAF, LEAF], np.int32)}, id="a circle"),
-        pytest.param({"right": np.array([3, LEAF, LEAF], np.int32)}, id="beyond the last node"),
-        pytest.param({"feature": np.array([2, LEAF, LEAF], np.int32)}, id="a number that no row has"),
-        pytest.param({"feature": np.array([-5, LEAF, LEAF], np.int32)}, id="a number before the first"),
-        pytest.param({"threshold": np.array([np.nan, 0.0, 0.0])}, id="no threshold"),
-        pytest.param({"value": np.array([0.0, 0.0, 1.5])}, id="a share above 1"),
-        pytest.param({"value": np.zeros(2)}, id="arrays of two lengths"),
-    ],
-)
-def test_what_is_no_forest_is_refused(spoilt):
-    whole = Forest(
-        np.array([0], np.int32),
-        np.array([1, LEAF, LEAF], np.int32),
-        np.zeros(3),
-        np.array([1, LEAF, LEAF], np.int32),
-        np.array([2, LEAF, LEAF], np.int32),
-        np.array([0.5, 0.0, 1.0]),
-    )
-    whole.check(2)
-    with pytest.raises(ValueError, match=r"forest|node|tree"):
-        replace(whole, **spoilt).check(2)
 
 
 def test_a_seed_may_be_larger_than_the_trees_take(rows):
