@@ -49,7 +49,7 @@ class Lessons:
         which, whose = ("nights do", "theirs") if len(self.waiting) > 1 else ("night does", "its")
         return (
             f"{len(self.waiting)} {which} not teach, as about {self.usual:,.0f} alerts a night are usual "
-            f"and nobody judged {whose}: {nights}"
+            f"and nobody judged {whose}: {nights}; say what they were with `sereno incidents label`"
         )
 
 
