@@ -15,6 +15,7 @@ from schemas.detector import DetectorSettings, Frozen
 from schemas.expectation_rules import Expectation
 from schemas.features import ALLOWED_KINDS, ColumnType, Feature, FeatureKind
 from schemas.reducer import ReducerSettings
+from schemas.schedule import ScheduleSettings, known_timezone
 from schemas.yaml_source import nearest, read_yaml, validate_model
 
 NAME = r"^[a-z][a-z0-9_-]{0,63}$"
@@ -156,6 +157,9 @@ class Dataset(Frozen):
     reducer: ReducerSettings = Field(
         default_factory=ReducerSettings, description="What becomes of alerts like labelled false alarms."
     )
+    schedule: ScheduleSettings | None = Field(
+        None, description="When its nights are done by themselves; never where none is given."
+    )
     data_docs: bool = Field(False, description="Whether Great Expectations' Data Docs are written beside the report.")
     max_quarantined: float = Field(
         0.5, gt=0, le=1, description="Share of quarantined rows above which the night is blocked."
@@ -195,7 +199,7 @@ class Dataset(Frozen):
                 )
         if not self.source.header and self.source.format == "delimited" and not self.source.names:
             raise ValueError("source.header is false: source.names must list the columns in their order")
-        _known_timezone(self.timezone)
+        known_timezone(self.timezone)
         return self
 
     @cached_property
@@ -218,15 +222,6 @@ class Dataset(Frozen):
         """Everything that decides a result, as plain JSON values with all defaults filled in."""
         values: dict[str, Any] = json.loads(self.model_dump_json())
         return values
-
-
-def _known_timezone(name: str) -> None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"timezone `{name}` is not known{nearest(name, available_timezones())}") from None
 
 
 def load_dataset(path: Path) -> Dataset:

@@ -282,9 +282,13 @@ def facts_of_labels(
     return {} if said is None else {"labels": said, "reducer": dataset.reducer.model_dump(mode="json")}
 
 
-def without_labels(dataset: Dataset) -> dict[str, Any]:
-    """The resolved dataset file less what is about labels, which decides nothing where there are none."""
-    return {name: value for name, value in dataset.resolved().items() if name != "reducer"}
+DECIDES_NOTHING = frozenset({"reducer", "schedule", "incidents"})
+"""Parts of a dataset file that change no score: when a night is done, and what becomes of its alerts afterwards."""
+
+
+def what_decides(dataset: Dataset) -> dict[str, Any]:
+    """The resolved dataset file less what decides no score, or none where there are no labels."""
+    return {name: value for name, value in dataset.resolved().items() if name not in DECIDES_NOTHING}
 
 
 def as_dict(label: Label) -> dict[str, Any]:

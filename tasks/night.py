@@ -138,9 +138,9 @@ class Night:
     @property
     def acceptance_key(self) -> str:
         """Hash of what a person accepts: the inputs and the dataset file, but not seed, window or command."""
-        from tasks.labels import without_labels
+        from tasks.labels import what_decides
 
-        facts = [sorted(self.inputs.values()), without_labels(self.dataset)]
+        facts = [sorted(self.inputs.values()), what_decides(self.dataset)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def done(self, what: str) -> Any:
@@ -243,14 +243,14 @@ def _hash_of(
     **facts: Any,
 ) -> str:
     """The hash; `ends` is the last night whose labels count, the one before the request's where none is given."""
-    from tasks.labels import facts_of_labels, without_labels
+    from tasks.labels import facts_of_labels, what_decides
 
     start = warm_start_of(request.dataset, services, window)
     common = {
         **({} if start is None else {"start": start.bundle_hash}),
         **facts_of_labels(services, request.dataset, ends or request.date - timedelta(days=1), said_before),
         "protocol": PIPELINE_PROTOCOL,
-        "dataset": without_labels(request.dataset),
+        "dataset": what_decides(request.dataset),
         "seed": seed_of(request, services),
         "window": [[run.night.isoformat(), run.fingerprint] for run in window],
     }

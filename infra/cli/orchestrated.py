@@ -55,7 +55,7 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
 
 def told_of_the_dead(project: Project, settings: Settings) -> list[str]:
     """Tell Prefect of flow runs whose process died, where nothing else is done with it; return their names."""
-    from infra.cli.prefect_server import private_or_known_server
+    from infra.service.prefect_server import private_or_known_server
 
     if not project.prefect_home.is_dir():
         return []
@@ -142,11 +142,11 @@ def orchestration(
     told: Callable[[NightResult], None] | None = None,
 ) -> Iterator[Session]:
     """Everything that flows need around them. Slow starts overlap: server, training process, imports."""
-    from infra.cli.prefect_server import begin
     from infra.runtime.logs import secrets_of, set_up_logging
     from infra.runtime.project import quiet_environment
     from infra.runtime.signals import held, sigterm_exits
     from infra.runtime.work import session_folder
+    from infra.service.prefect_server import begin
     from tasks.train import TrainingProcess
 
     quiet_environment(project)

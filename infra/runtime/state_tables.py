@@ -5,10 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration; numbers of four digits that only grow, so that a newer database can be told."""
 
 
@@ -119,5 +134,162 @@ labels = Table(
     Column("actor", String(255), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("labels_by_night", "dataset", "night", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Whether a dataset's schedule is on: only ever added to, the newest row of each dataset counts.
+schedule_switches = Table(
+    "schedule_switches",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(64), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("since", String(10), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("schedule_switches_by_dataset", "dataset", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Nights, trainings and ranges that are to be done, by schedule or because somebody asked.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("night", String(10)),
+    Column("options", JSON, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("deadline", UtcDateTime),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("flow_run", String(36)),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index("requests_by_status", "status", "id"),
+    Index("requests_by_night", "dataset", "night", "id"),
+    # A scheduled night is asked for once, whatever the clock does.
+    Index(
+        "requests_one_scheduled",
+        "dataset",
+        "kind",
+        "night",
+        unique=True,
+        sqlite_where=text("origin = 'schedule'"),
+        postgresql_where=text("origin = 'schedule'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# What happened that a person may want to know, and who did what: only ever added to.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("dataset", String(64)),
+    Column("night", String(10)),
+    Column("actor", String(255), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("events_by_dataset", "dataset", "id"),
+    Index("events_by_kind", "kind", "id"),
+    sqlite_autoincrement=True,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(64), nullable=False),
+    Column("entity", Text),
+    Column("columns", JSON, nullable=False),
+    Column("first_night", String(10), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Index("incidents_by_dataset", "dataset", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What each night added to an incident: a night that is done again replaces its own rows.
+incident_nights = Table(
+    "incident_nights",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", Integer, nullable=False),
+    Column("dataset", String(64), nullable=False),
+    Column("night", String(10), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("alerts", Integer, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("p_value", Float, nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("first_time", UtcDateTime),
+    Column("last_time", UtcDateTime),
+    Column("columns", JSON, nullable=False),
+    Column("keys", JSON, nullable=False),
+    Index("incident_nights_once", "incident_id", "night", unique=True),
+    Index("incident_nights_by_night", "dataset", "night"),
+    sqlite_autoincrement=True,
+)
+
+# What people did with an incident: only ever added to.
+incident_words = Table(
+    "incident_words",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", Integer, nullable=False),
+    Column("word", String(16), nullable=False),
+    Column("until", String(10)),
+    Column("note", Text, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("incident_words_by_incident", "incident_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Messages to people: written with what they are about, sent afterwards, and `sent` only once a receiver took them.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(40), nullable=False),
+    Column("dataset", String(64)),
+    Column("night", String(10)),
+    Column("about", String(120), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attachment", Text),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    # The same thing is told once on each route.
+    Index("notices_once", "about", "route", unique=True),
+    Index("notices_by_status", "status", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Who may speak to the HTTP side; of a token only its hash is kept.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("actor", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
     sqlite_autoincrement=True,
 )

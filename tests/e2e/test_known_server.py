@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.prefect_private import PrivateServer
 from infra.runtime.project import Project
+from infra.service.prefect_private import PrivateServer
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ import pytest
 FLOWS = """
 import os, signal, sys
 from pathlib import Path
-from infra.cli.prefect_server import private_or_known_server
+from infra.service.prefect_server import private_or_known_server
 from infra.runtime.project import Project
 from schemas.settings import Settings
 

@@ -47,7 +47,7 @@ def kinds_of(nights, alerts):
     return Counter(kinds[alert.key] for alert in alerts)
 
 
-def test_nights_without_labels_are_as_they_were(labelled_nights):
+def test_nights_what_decides_are_as_they_were(labelled_nights):
     nights = labelled_nights(policy="hide")
     scored = nights.do(0)
     assert (scored.reduction, scored.suppressed) == (None, ())

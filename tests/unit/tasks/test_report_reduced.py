@@ -66,7 +66,7 @@ def test_a_report_of_an_older_release_reads_without_them(a_report):
     assert (report.suppressed, report.reduction, report.result.suppressed) == ((), None, 0)
 
 
-def test_a_night_without_labels_says_nothing_of_them(a_report, read_page):
+def test_a_night_what_decides_says_nothing_of_them(a_report, read_page):
     text = read_page(report_html(a_report())).text
     assert "Suppressed" not in text
     assert "people said" not in text

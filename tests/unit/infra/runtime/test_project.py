@@ -74,7 +74,7 @@ def test_rooms_modules_import_nothing_heavy() -> None:
     modules = "lake state cluster compute tracking logs work project lease progress"
     code = (
         f"import importlib, sys\nfor name in {modules.split()!r}: importlib.import_module('infra.runtime.' + name)\n"
-        "import infra.cli.prefect_server\n"
+        "import infra.service.prefect_server\n"
         "print([m for m in ('dask', 'distributed', 'mlflow', 'prefect', 'deltalake', 'alembic', 'pandas', 'tensorflow')"
         " if m in sys.modules])"
     )

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
-from infra.cli.prefect_known import answers, known_servers
-from infra.cli.prefect_private import PrivateServer
 from infra.runtime.project import Project, quiet_environment
 from infra.runtime.refusals import of_prefect
 from infra.runtime.signals import sigterm_exits
+from infra.service.prefect_known import answers, known_servers
+from infra.service.prefect_private import PrivateServer
 from schemas.errors import SerenoError
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ class PrivateServer:
         with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, _log(log_file) as output:
             arguments = [str(listening.fileno()), str(say_ready), _parent()]
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "infra.cli.prefect_child", *arguments],
+                [sys.executable, "-P", "-m", "infra.service.prefect_child", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

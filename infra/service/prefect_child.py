@@ -1,4 +1,4 @@
-"""The private Prefect server's own process: ``python -P -m infra.cli.prefect_child SOCKET READY PARENT``.
+"""The private Prefect server's own process: ``python -P -m infra.service.prefect_child SOCKET READY PARENT``.
 
 SOCKET is the listening socket, READY the pipe to say on that the API answers, PARENT the process to die with (0: the
 pipe on standard input alone says so). The password
@@ -15,8 +15,8 @@ import threading
 from pathlib import Path
 from typing import IO, Protocol
 
-from infra.cli.prefect_private import migrated_marker
 from infra.runtime.signals import die_with_parent
+from infra.service.prefect_private import migrated_marker
 
 GRACE_SECONDS = 4.0
 

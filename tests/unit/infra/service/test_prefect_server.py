@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.cli import prefect_known, prefect_private
-from infra.cli.prefect_known import answers, known_servers, publish
-from infra.cli.prefect_private import PrivateServer
 from infra.runtime.project import Project
+from infra.service import prefect_known, prefect_private
+from infra.service.prefect_known import answers, known_servers, publish
+from infra.service.prefect_private import PrivateServer
 from schemas.errors import SerenoError
 from schemas.settings import Settings
 
@@ -28,7 +28,7 @@ from schemas.settings import Settings
 HOLDER = """
 import json, os, sys, time
 from pathlib import Path
-from infra.cli.prefect_server import begin, private_or_known_server
+from infra.service.prefect_server import begin, private_or_known_server
 from infra.runtime.project import Project
 from infra.runtime.signals import sigterm_exits
 from schemas.settings import Settings

@@ -1,0 +1,257 @@
+"""What is to be done: scheduled nights and what people asked for, until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Literal, TypeAlias, get_args
+
+from sqlalchemy import Engine, RowMapping, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from infra.runtime.nights import Night, as_night
+from infra.runtime.state_database import reading, writing
+from infra.runtime.state_tables import requests, schedule_switches
+from schemas.errors import StateError, UsageError
+
+Work: TypeAlias = Literal["nightly", "validation", "training", "scoring", "backfill"]
+Origin: TypeAlias = Literal["schedule", "command", "http", "file"]
+RequestStatus: TypeAlias = Literal["waiting", "started", "cancelling", "done", "failed", "cancelled"]
+
+OPEN: tuple[RequestStatus, ...] = ("waiting", "started", "cancelling")
+KINDS: tuple[Work, ...] = get_args(Work)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Args:
+        dataset: The dataset.
+        kind: The flow that does it.
+        origin: How it was asked for.
+        actor: By whom: a person's or token's name; the schedule's own is `sereno`.
+        night: The logical date, where it is about one.
+        options: Further parameters of the flow, as plain JSON values.
+        due_at: When it is due; now where no moment is given.
+        deadline: Until when a report is expected; for ever where none is.
+    """
+
+    dataset: str
+    kind: Work
+    origin: Origin
+    actor: str
+    night: date | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    due_at: datetime | None = None
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row of `requests`.
+
+    Args:
+        id: Grows with each row.
+        asked: What is asked for.
+        asked_at: When, UTC.
+        not_before: It is not started before this moment.
+        status: Where it stands.
+        attempts: How often it was started.
+        reason: Why it waits, failed or was cancelled; empty where there is nothing to say.
+        flow_run: Number of the newest flow run that does it, as Prefect knows it.
+        changed_at: When it last changed, UTC.
+    """
+
+    id: int
+    asked: Asked
+    asked_at: datetime
+    not_before: datetime
+    status: RequestStatus
+    attempts: int
+    reason: str
+    flow_run: str | None
+    changed_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done."""
+        return self.status in OPEN
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Whether a dataset's schedule is on.
+
+    Args:
+        dataset: The dataset.
+        enabled: Whether it is.
+        since: The first logical date that the schedule does.
+        actor: Who said so.
+        at: When, UTC.
+    """
+
+    dataset: str
+    enabled: bool
+    since: date
+    actor: str
+    at: datetime
+
+
+class RequestStore:
+    """The part of `State` that knows schedules and requests.
+
+    Args:
+        engine: The state database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def switch(self, dataset: str, *, enabled: bool, since: Night, actor: str) -> None:
+        """Turn a dataset's schedule on or off."""
+        row = {
+            "dataset": dataset,
+            "enabled": enabled,
+            "since": as_night(since).isoformat(),
+            "actor": actor,
+            "at": datetime.now(UTC),
+        }
+        with writing(self._engine) as connection:
+            connection.execute(insert(schedule_switches).values(row))
+
+    def switches(self) -> dict[str, Switch]:
+        """Return how each dataset's schedule was last switched; one that never was is off."""
+        query = select(schedule_switches).order_by(schedule_switches.c.id)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return {
+            row["dataset"]: Switch(
+                row["dataset"], bool(row["enabled"]), date.fromisoformat(row["since"]), row["actor"], row["at"]
+            )
+            for row in rows
+        }
+
+    def ask(self, asked: Asked, now: datetime | None = None) -> Request | None:
+        """Write down what is to be done.
+
+        Returns:
+            The request; None where the schedule asked for this night before.
+        """
+        moment = now or datetime.now(UTC)
+        row = {
+            "dataset": asked.dataset,
+            "kind": asked.kind,
+            "night": asked.night.isoformat() if asked.night else None,
+            "options": dict(asked.options),
+            "origin": asked.origin,
+            "actor": asked.actor,
+            "asked_at": moment,
+            "due_at": asked.due_at or moment,
+            "not_before": asked.due_at or moment,
+            "deadline": asked.deadline,
+            "status": "waiting",
+            "attempts": 0,
+            "reason": "",
+            "changed_at": moment,
+        }
+        try:
+            with writing(self._engine) as connection:
+                made = connection.execute(insert(requests).values(row).returning(*requests.c)).mappings().one()
+        except StateError as error:
+            if asked.origin == "schedule" and isinstance(error.__cause__, IntegrityError):
+                return None
+            raise
+        return _as_request(made)
+
+    def request(self, number: int) -> Request:
+        """Return one request.
+
+        Raises:
+            UsageError: There is none of this number.
+        """
+        with reading(self._engine) as connection:
+            row = connection.execute(select(requests).where(requests.c.id == number)).mappings().first()
+        if row is None:
+            raise UsageError(f"There is no request {number}.", hint="list them: sereno status")
+        return _as_request(row)
+
+    def requests(
+        self,
+        dataset: str | None = None,
+        *,
+        night: Night | None = None,
+        statuses: Iterable[RequestStatus] | None = None,
+        origins: Iterable[Origin] | None = None,
+        limit: int | None = None,
+    ) -> list[Request]:
+        """Return requests, newest first."""
+        query = select(requests).order_by(requests.c.id.desc()).limit(limit)
+        if dataset is not None:
+            query = query.where(requests.c.dataset == dataset)
+        if night is not None:
+            query = query.where(requests.c.night == as_night(night).isoformat())
+        if statuses is not None:
+            query = query.where(requests.c.status.in_(list(statuses)))
+        if origins is not None:
+            query = query.where(requests.c.origin.in_(list(origins)))
+        with reading(self._engine) as connection:
+            return [_as_request(row) for row in connection.execute(query).mappings()]
+
+    def open_requests(self) -> list[Request]:
+        """Return what is still to be done, in the order in which it was asked for."""
+        return self.requests(statuses=OPEN)[::-1]
+
+    def scheduled_nights(self, dataset: str, since: Night) -> set[date]:
+        """Return the nights from a date on that the schedule has asked for."""
+        query = select(requests.c.night).where(
+            requests.c.dataset == dataset,
+            requests.c.origin == "schedule",
+            requests.c.night >= as_night(since).isoformat(),
+        )
+        with reading(self._engine) as connection:
+            return {date.fromisoformat(night) for night in connection.execute(query).scalars()}
+
+    def change_request(
+        self, request: Request, status: RequestStatus, *, now: datetime | None = None, **values: Any
+    ) -> Request | None:
+        """Move a request on; None where somebody else moved it meanwhile.
+
+        Args:
+            request: As it was read.
+            status: The new status.
+            now: The moment.
+            **values: Columns `attempts`, `reason`, `flow_run`, `not_before`.
+        """
+        changed = {"status": status, "changed_at": now or datetime.now(UTC), **values}
+        unchanged = (
+            requests.c.id == request.id,
+            requests.c.status == request.status,
+            requests.c.attempts == request.attempts,
+        )
+        with writing(self._engine) as connection:
+            row = (
+                connection.execute(update(requests).where(*unchanged).values(changed).returning(*requests.c))
+                .mappings()
+                .first()
+            )
+        return None if row is None else _as_request(row)
+
+
+def _as_request(row: RowMapping) -> Request:
+    asked = Asked(
+        row["dataset"],
+        row["kind"],
+        row["origin"],
+        row["actor"],
+        date.fromisoformat(row["night"]) if row["night"] else None,
+        row["options"],
+        row["due_at"],
+        row["deadline"],
+    )
+    rest = {
+        name: row[name]
+        for name in ("id", "asked_at", "not_before", "status", "attempts", "reason", "flow_run", "changed_at")
+    }
+    return Request(asked=asked, **rest)
