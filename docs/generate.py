@@ -14,6 +14,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from schemas.schedule import written_length
+
 DOCS = Path(__file__).resolve().parent
 MARK = "<!-- Written by `make docs` from the code; edit the code instead. -->"
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_length": "length at least"}
 BOUNDS |= {"max_length": "length at most", "pattern": "pattern"}
 
 TYPE_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "`true` or `false`", "NoneType": "nothing"}
-TYPE_NAMES |= {"SecretStr": "text, secret"}
+TYPE_NAMES |= {"SecretStr": "text, secret", "timedelta": "length of time, as `90m`", "time": "time, as `'02:30'`"}
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -174,6 +177,8 @@ def default_text(field: FieldInfo) -> str:
         return ""
     if field.is_required():
         return "required"
+    if isinstance(field.default, timedelta):
+        return f"`{written_length(field.default)}`"
     value = field.default.value if isinstance(field.default, Enum) else field.default
     return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 

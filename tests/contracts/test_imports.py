@@ -36,7 +36,7 @@ def test_imports_go_one_way(checkout):
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_refused(checkout, tmp_path, module, text):
-    for room in ("flows", "tasks", "schemas", "models", "infra", "infra/runtime", "infra/cli"):
+    for room in ("flows", "tasks", "schemas", "models", "infra", "infra/runtime", "infra/service", "infra/cli"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()
     (tmp_path / module).write_text(text)
