@@ -11,20 +11,12 @@ import fcntl
 import os
 import socket
 import sys
-import threading
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
+from infra.runtime.child_side import end_with_input
 from infra.runtime.signals import die_with_parent
 from infra.service.prefect_private import migrated_marker
-
-GRACE_SECONDS = 4.0
-
-
-class Stoppable(Protocol):
-    """What the watcher needs of a uvicorn server."""
-
-    should_exit: bool
 
 
 def serve(listening: socket.socket, ready: int) -> None:
@@ -55,7 +47,11 @@ def serve(listening: socket.socket, ready: int) -> None:
             timeout_graceful_shutdown=2,
         )
     )
-    _watch_parent(server)
+
+    def end() -> None:
+        server.should_exit = True
+
+    end_with_input(end)
     server.run(sockets=[listening])
     # Tearing down the interpreter takes seconds and saves nothing.
     os._exit(0 if server.started else 3)
@@ -75,16 +71,6 @@ def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
         for left in home.glob("prefect.db*"):
             left.unlink()
     return lock
-
-
-def _watch_parent(server: Stoppable) -> None:
-    def watch() -> None:
-        os.read(0, 1)
-        server.should_exit = True
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 def main(arguments: list[str]) -> None:

@@ -1,28 +1,22 @@
-"""A private Prefect server: a child on loopback that lives as long as the run, however the run ends.
-
-It reads a pipe whose other end the run holds, and on Linux the kernel kills it, too.
-"""
+"""A Prefect server of the project's own: a child on loopback that lives as long as who started it."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import select
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
 from infra.runtime.project import Project
 from infra.runtime.refusals import free_space
+from infra.service.child import ChildProcess
 from schemas.errors import SerenoError
 
-STOP_SECONDS = 5.0
+MODULE = "infra.service.prefect_child"
 _LARGEST_LOG = 1_000_000
 _SERVICES_OFF = (
     "CANCELLATION_CLEANUP",
@@ -36,55 +30,45 @@ _SERVICES_OFF = (
 
 
 class PrivateServer:
-    """The child process, from `begin`.
+    """The server of one run, from `begin`.
 
     Args:
         url: The API's address.
         auth: Its `user:password`.
-        process: The child; its standard input is the pipe whose end says that we ended.
-        ready: Where the child says that it answers.
+        child: Its process.
         log_file: What it printed.
     """
 
-    def __init__(self, url: str, auth: str, process: subprocess.Popen[bytes], ready: int, log_file: Path) -> None:
+    def __init__(self, url: str, auth: str, child: ChildProcess, log_file: Path) -> None:
         self.url = url
         self.auth = auth
-        self._process = process
-        self._ready = ready
+        self._child = child
         self._log_file = log_file
-        self._answered = False
 
     @classmethod
     def begin(cls, project: Project) -> Self:
         """Start the child and return at once; call it in the main thread."""
-        auth = f"sereno:{secrets.token_urlsafe(24)}"
+        auth = new_auth()
         project.create_state()
         for folder in (project.prefect_home, project.logs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log_file = project.logs / "prefect-server.log"
-        ready, say_ready = os.pipe()
         # Bound here, so that the address stands before the server does: Prefect wants it when it is imported.
         with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, _log(log_file) as output:
-            arguments = [str(listening.fileno()), str(say_ready), _parent()]
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "infra.service.prefect_child", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                pass_fds=[listening.fileno(), say_ready],
-                env=_server_environment(project, auth),
-                cwd=project.prefect_home,
-                # Ctrl-C is for us: the server is needed until the last log line is sent.
-                start_new_session=True,
+            child = ChildProcess.begin(
+                MODULE,
+                listening=listening.fileno(),
+                environment={**server_environment(project, auth), **_without_services()},
+                folder=project.prefect_home,
+                output=output,
             )
             url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-        os.close(say_ready)
-        return cls(url, auth, process, ready, log_file)
+        return cls(url, auth, child, log_file)
 
     @property
     def pid(self) -> int:
         """The child's process number."""
-        return self._process.pid
+        return self._child.pid
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until it answers.
@@ -92,12 +76,11 @@ class PrivateServer:
         Raises:
             SerenoError: It did not in time, or ended.
         """
-        said, _, _ = select.select([self._ready], [], [], timeout)
-        if said and os.read(self._ready, 1):
-            self._answered = True
+        if self._child.is_ready(timeout):
             return
-        self.stop()
-        how = "ended while it started" if said else f"did not answer within {timeout:.0f} s"
+        ended = self._child.closed_early
+        self._child.stop()
+        how = "ended while it started" if ended else f"did not answer within {timeout:.0f} s"
         raise SerenoError(f"The private Prefect server {how}.", hint=self.where_to_look())
 
     def where_to_look(self) -> str:
@@ -110,26 +93,17 @@ class PrivateServer:
 
     def stop(self) -> None:
         """Let it end by itself, and kill it where it does not."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with suppress(OSError):
-                self._process.stdin.close()
-            os.close(self._ready)
-        try:
-            # One that is still starting has nothing to finish.
-            self._process.wait(STOP_SECONDS if self._answered else 0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._child.stop()
+
+
+def new_auth() -> str:
+    """A user and a password that nobody knows yet."""
+    return f"sereno:{secrets.token_urlsafe(24)}"
 
 
 def migrated_marker(home: Path) -> Path:
     """Return the file that says that this release of Prefect made or migrated the home's database to its end."""
     return home / f"migrated-{version('prefect')}"
-
-
-def _parent() -> str:
-    # The kernel's signal comes when the starting *thread* ends; from another thread the pipe alone must do.
-    return str(os.getpid()) if threading.current_thread() is threading.main_thread() else "0"
 
 
 @contextmanager
@@ -143,13 +117,12 @@ def _log(file: Path) -> Iterator[int]:
         os.close(number)
 
 
-def _server_environment(project: Project, auth: str) -> dict[str, str]:
+def server_environment(project: Project, auth: str) -> dict[str, str]:
     """The child's environment: nothing of the user's Prefect, which may name another database."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     started_before = migrated_marker(project.prefect_home).exists()
     return {
         **own,
-        **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _SERVICES_OFF},
         "PREFECT_HOME": str(project.prefect_home),
         "PREFECT_PROFILES_PATH": str(project.prefect_home / "profiles.toml"),
         "PREFECT_SERVER_API_AUTH_STRING": auth,
@@ -161,3 +134,8 @@ def _server_environment(project: Project, auth: str) -> dict[str, str]:
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
+
+
+def _without_services() -> Mapping[str, str]:
+    """What watches over runs for days has nothing to do in a server that lives as long as one run."""
+    return {f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _SERVICES_OFF}

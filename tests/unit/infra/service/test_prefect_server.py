@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from infra.runtime.project import Project
-from infra.service import prefect_known, prefect_private
+from infra.service import child, prefect_known
 from infra.service.prefect_known import answers, known_servers, publish
 from infra.service.prefect_private import PrivateServer
 from schemas.errors import SerenoError
@@ -203,14 +203,12 @@ def test_server_that_is_still_starting_goes_too(holder: HolderStart, how: str, n
 
 
 def test_server_goes_when_the_pipe_ends_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_private, "_parent", lambda: "0")
+    monkeypatch.setattr(child, "_parent", lambda: "0")
     server = PrivateServer.begin(project)
-    child = psutil.Process(server.pid)
-    assert server._process.stdin is not None
-    server._process.stdin.close()
-    assert gone([child])
-    os.close(server._ready)
-    server._process.wait()
+    process = psutil.Process(server.pid)
+    server._child.release()
+    assert gone([process])
+    server.stop()
 
 
 def test_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
