@@ -36,7 +36,7 @@ def backfill(
         force: Do nights again that are done.
         project: The project folder, where no session is open.
     """
-    with session_in_use(project) as session:
+    with session_in_use(project, trains=train) as session:
         before = len(session.results)
         for date in dates(first, last):
             with night_tags(dataset, date):

@@ -38,7 +38,7 @@ def nightly(
     """
     options = NightOptions(train=train, seed=seed, force=force, accept=accept)
     training = (stages.train, stages.gate) if train else ()
-    with session_in_use(project) as session:
+    with session_in_use(project, trains=train) as session:
         result = do_night(
             session,
             dataset,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from uuid import UUID
 
 from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -30,6 +31,19 @@ def tagged_as_ours() -> Iterator[None]:
         logger.warning("flow runs of processes that died were not looked for: %s", error)
     with tags(f"{PREFIX}{Holder.this_process()}"):
         yield
+
+
+def tag_this_run() -> None:
+    """Tag the flow run that is at work with its process, where there is one and the server takes it."""
+    from prefect.runtime import flow_run
+
+    if flow_run.id is None:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run.id), tags=[*flow_run.tags, f"{PREFIX}{Holder.this_process()}"])
+    except Exception as error:  # noqa: BLE001 -- a mark for whoever looks later must not cost tonight
+        logger.warning("the flow run was not tagged with its process: %s", error)
 
 
 def crash_dead_runs() -> list[str]:

@@ -80,6 +80,10 @@ class Session:
             self._trainer = held(self._stack, TrainingProcess(self._folder))
         return self._trainer
 
+    def warm_up(self) -> None:
+        """Start the training process, which imports TensorFlow while other stages work."""
+        self._trainer = self.trainer
+
     def tell(self, result: NightResult, error: Exception | None = None) -> None:
         """Keep a night's result, and why it could not even be begun, and pass the result on."""
         self.progress.clear()
@@ -112,16 +116,19 @@ def open_session(
 
 
 @contextmanager
-def session_in_use(project: str | None) -> Iterator[Session]:
+def session_in_use(project: str | None, *, trains: bool = False) -> Iterator[Session]:
     """The session that is open, or one of the flow run's own.
 
     Args:
         project: The project folder, where none is open; else `SERENO_PROJECT`, else the current folder.
+        trains: Whether the training process of one's own is started at once: its imports take a while.
     """
     session = _current.get()
     if session is not None:
         yield session
         return
+    from flows.recover import tag_this_run
+    from infra.runtime.logs import secrets_of, set_up_logging
     from infra.runtime.project import quiet_environment
     from schemas.settings import load_settings
 
@@ -129,5 +136,9 @@ def session_in_use(project: str | None) -> Iterator[Session]:
     settings = load_settings(found.root).settings
     placed = found.placed(settings)
     quiet_environment(placed)
+    set_up_logging(secrets=secrets_of(settings), as_json=False, unheard=("prefect",))
+    tag_this_run()
     with open_session(placed, settings) as opened:
+        if trains:
+            opened.warm_up()
         yield opened

@@ -37,5 +37,5 @@ def training(
         UsageError: No night of the window was validated.
         TrainingFailed: The training ended without a detector.
     """
-    with session_in_use(project) as session:
+    with session_in_use(project, trains=True) as session:
         return train_only(session, dataset, first, last, seed, [stages.train, stages.gate])

@@ -133,15 +133,28 @@ class ScheduleSettings(Frozen):
     )
     attempts: PositiveInt = Field(3, description="How often a night is begun whose run died.")
     train: bool = Field(True, description="Whether scheduled nights train a challenger.")
+    on_arrival: bool = Field(
+        False, description="Whether a night is also done as soon as its files have arrived, without any time."
+    )
+    changed: Literal["tell", "run"] = Field(
+        "tell", description="When files of a night change after it was done: say so, or also do it again."
+    )
     blackouts: tuple[Blackout, ...] = Field((), description="Hours in which nothing is started.")
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
-        if (self.cron is None) == (self.at is None):
+        if self.cron is not None and self.at is not None:
             raise ValueError("give either `cron` or `at`")
+        if not self.has_times and not self.on_arrival:
+            raise ValueError("give `cron` or `at`, or `on_arrival: true`")
         if self.cron is not None and self.every_days != 1:
             raise ValueError("`every_days` goes with `at`")
         return self
+
+    @property
+    def has_times(self) -> bool:
+        """Whether nights are due at times, and not only when their files arrive."""
+        return self.cron is not None or self.at is not None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -20,6 +20,7 @@ class ServiceSettings(Frozen):
     port: Port = Field(8380, description="Port of the HTTP side; 0 takes a free one.")
     prefect_port: Port = Field(8381, description="Port of the Prefect server, on loopback; 0 takes a free one.")
     mlflow_port: Port = Field(8382, description="Port of the MLflow server, on loopback; 0 takes a free one.")
+    runs: PositiveInt = Field(1, description="So many runs at once; of one dataset never more than one.")
     certificate: str | None = Field(
         None, description="File of the TLS certificate and its chain (PEM), relative to the project folder."
     )

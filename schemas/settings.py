@@ -57,6 +57,11 @@ class PrefectSettings(Frozen):
     api_key: SecretStr | None = Field(
         None, description="Its key or `user:password`; better set by SERENO_PREFECT__API_KEY."
     )
+    database: SecretStr | None = Field(
+        None,
+        description="Database of the server that `sereno up` starts, as postgresql+asyncpg://user@host/name; SQLite in "
+        "the state folder where none is given.",
+    )
 
 
 class MlflowSettings(Frozen):

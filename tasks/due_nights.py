@@ -33,13 +33,15 @@ class DueNight:
 
 
 def due_between(schedule: ScheduleSettings, since: date, until: datetime) -> Iterator[DueNight]:
-    """Yield the nights that are due by a moment, oldest first; each once.
+    """Yield the nights that are due by a moment, oldest first; each once; none where they come when files arrive.
 
     Args:
         schedule: The dataset's.
         since: The first logical date.
         until: The moment, UTC.
     """
+    if not schedule.has_times:
+        return
     for day in _days(schedule, since - schedule.night * DAY):
         due = _due(schedule, day)
         if due.due_at > until:
@@ -47,8 +49,10 @@ def due_between(schedule: ScheduleSettings, since: date, until: datetime) -> Ite
         yield due
 
 
-def next_due(schedule: ScheduleSettings, after: datetime) -> DueNight:
-    """The first night that is due after a moment."""
+def next_due(schedule: ScheduleSettings, after: datetime) -> DueNight | None:
+    """The first night that is due after a moment; None where they come when files arrive."""
+    if not schedule.has_times:
+        return None
     local = after.astimezone(schedule.zone).date()
     earliest = local - schedule.delay.days * DAY - 2 * DAY
     return next(due for due in (_due(schedule, day) for day in _days(schedule, earliest)) if due.due_at > after)

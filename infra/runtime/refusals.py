@@ -49,3 +49,10 @@ def free_space(folder: Path) -> str:
         except OSError:
             continue
     return "it cannot be looked at"
+
+
+def described_error(error: BaseException) -> str:
+    """Any error in a sentence for a log: in our own words where it is one of a kind that is known."""
+    if isinstance(error, OSError) and not str(error).startswith("["):
+        return described(error)
+    return of_prefect(error) or str(error) or type(error).__name__

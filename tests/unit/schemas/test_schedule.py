@@ -44,7 +44,7 @@ def test_a_length_of_time_is_read_and_written_again(text, length):
         ({"at": "25:00"}, "not a time of day"),
         ({"at": None, "cron": "61 * * * *"}, "not a cron line"),
         ({"at": None, "cron": "0 0 30 2 *"}, "not a cron line"),
-        ({"at": None}, "either `cron` or `at`"),
+        ({"at": None}, "give `cron` or `at`"),
         ({"cron": "0 2 * * *"}, "either `cron` or `at`"),
         ({"delay": "soon"}, "not a length of time"),
         ({"blackouts": [{"start": "06:00", "end": "06:00"}]}, "the same moment"),

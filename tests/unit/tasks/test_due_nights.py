@@ -93,6 +93,7 @@ def test_the_next_night_is_the_first_that_is_not_due_yet(form):
     schedule = ScheduleSettings(**BERLIN, **form)
     now = at(2026, 9, 20, 12)
     coming = next_due(schedule, now)
+    assert coming is not None
     assert coming.due_at > now
     assert coming.night not in {due.night for due in due_between(schedule, date(2026, 1, 1), now)}
     assert coming in list(due_between(schedule, date(2026, 1, 1), coming.due_at))
@@ -112,3 +113,9 @@ def test_the_next_night_is_the_first_that_is_not_due_yet(form):
 def test_hours_in_which_nothing_is_started_may_pass_midnight(now, ends):
     schedule = ScheduleSettings(**BERLIN, at="02:30", blackouts=[{"start": "22:00", "end": "06:00", "days": ["mon"]}])
     assert blackout_ends(schedule, now) == ends
+
+
+def test_without_times_no_night_is_due_by_itself():
+    schedule = ScheduleSettings(**BERLIN, on_arrival=True)
+    assert list(due_between(schedule, date(2026, 1, 1), at(2026, 9, 20))) == []
+    assert next_due(schedule, at(2026, 9, 20)) is None

@@ -1,0 +1,53 @@
+"""What is wrong with the service at present, and what happened to it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from infra.runtime.events import Event, EventStore
+from schemas.errors import StateError
+
+logger = logging.getLogger("sereno.clock")
+
+
+class Faults:
+    """What is wrong at present, each told once when it begins and once when it is over.
+
+    They are written down as soon as the state database takes them: it may be what is wrong.
+
+    Args:
+        state: Where events stand.
+    """
+
+    def __init__(self, state: EventStore) -> None:
+        self._state = state
+        self._present: set[str] = set()
+        self._untold: list[Event] = []
+
+    def begins(self, what: str, text: str, kind: str = "service_fault", dataset: str | None = None) -> None:
+        """Something is wrong; said once for as long as it stays so."""
+        if what not in self._present:
+            self._present.add(what)
+            logger.warning("%s", text)
+            self.tell(Event(kind, text, "error", dataset, at=datetime.now(UTC)))
+
+    def ends(self, what: str, text: str) -> None:
+        """It is right again, where it was wrong."""
+        if what in self._present:
+            self._present.remove(what)
+            logger.warning("%s", text)
+            self.tell(Event("service_well", text, at=datetime.now(UTC)))
+
+    def tell(self, event: Event) -> None:
+        """Write down what happened, now or as soon as that is possible."""
+        self._untold.append(event)
+        self.write()
+
+    def write(self) -> None:
+        """Write down what is not written yet, in its order."""
+        with suppress(StateError):
+            while self._untold:
+                self._state.tell(self._untold[0])
+                del self._untold[0]

@@ -1,0 +1,140 @@
+"""Which nights the schedules ask for, written down as requests; each night once."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from infra.runtime.events import Event
+from infra.runtime.requests import OPEN, Asked
+from tasks.arrivals import changed_since, has_arrived
+from tasks.due_nights import DueNight, due_between
+
+if TYPE_CHECKING:
+    from infra.runtime.requests import Origin, Request, Switch
+    from infra.runtime.runs import Run
+    from infra.service.watched import Watched
+    from schemas.dataset import Dataset
+    from schemas.schedule import ScheduleSettings
+    from tasks.services import Services
+
+SERENO = "sereno"
+ARRIVAL_NIGHTS = 14
+"""So far back files are looked for that came late, changed, or came without a time."""
+LOOK_EVERY = timedelta(seconds=20)
+
+
+class Planning:
+    """Asks for nights that are due, and for those whose files came late.
+
+    Args:
+        services: The stores.
+        watched: The datasets.
+    """
+
+    def __init__(self, services: Services, watched: Watched) -> None:
+        self._services = services
+        self._watched = watched
+        self._looked: dict[str, datetime] = {}
+        self._told: set[tuple[str, date, float]] = set()
+
+    def plan(self, now: datetime) -> None:
+        """Ask for what is due by now."""
+        switches = self._services.state.switches()
+        for name, dataset in self._watched.datasets.items():
+            switch = switches.get(name)
+            if dataset.schedule is None or switch is None or not switch.enabled:
+                continue
+            self._plan_times(dataset, dataset.schedule, switch, now)
+            if now - self._looked.get(name, now - LOOK_EVERY) >= LOOK_EVERY:
+                self._looked[name] = now
+                self._plan_files(dataset, dataset.schedule, switch, now)
+
+    def _plan_times(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
+        # A year back at most: whoever enables a schedule with an old date means the nights of now.
+        first = max(switch.since, now.date() - timedelta(days=400))
+        asked = self._services.state.scheduled_nights(dataset.name, first)
+        due = [one for one in due_between(schedule, first, now) if one.night not in asked]
+        left_out = due[: max(0, len(due) - max(1, schedule.catch_up))]
+        if left_out:
+            self._leave_out(dataset, left_out, now)
+        for one in due[len(left_out) :]:
+            self._ask(dataset, one.night, "schedule", train=schedule.train, due=one)
+
+    def _leave_out(self, dataset: Dataset, nights: list[DueNight], now: datetime) -> None:
+        """Say of nights that were missed long ago that they are left out; they stand among the requests."""
+        for one in nights:
+            asked = self._ask(dataset, one.night, "schedule", train=False, due=one)
+            if asked is not None:
+                why = "missed, and more than `catch_up` nights ago"
+                self._services.state.change_request(asked, "cancelled", now=now, reason=why)
+        first, last = nights[0].night, nights[-1].night
+        text = (
+            f"{dataset.name}: {len(nights)} missed nights, {first} to {last}, are more than `catch_up` and are left "
+            f"out; do them by hand: sereno backfill {dataset.name} --from {first} --to {last}"
+        )
+        self._services.state.tell(Event("nights_left_out", text, "warning", dataset.name, last))
+
+    def _ask(
+        self, dataset: Dataset, night: date, origin: Origin, *, train: bool, due: DueNight | None = None
+    ) -> Request | None:
+        return self._services.state.ask(
+            Asked(
+                dataset.name,
+                "nightly",
+                origin,
+                SERENO,
+                night,
+                {"train": train},
+                due_at=due.due_at if due else None,
+                deadline=due.deadline if due else None,
+            )
+        )
+
+    def _plan_files(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
+        today = now.astimezone(schedule.zone).date()
+        first = max(switch.since, today - timedelta(days=ARRIVAL_NIGHTS))
+        nights = [first + timedelta(days=day) for day in range((today - first).days + 1)]
+        asked = {request.asked.night for request in self._services.state.requests(dataset.name, statuses=OPEN)}
+        done = {run.night: run for run in self._services.state.last_nights(dataset.name, 2 * ARRIVAL_NIGHTS)}
+        scheduled = self._services.state.scheduled_nights(dataset.name, first) if schedule.has_times else set()
+        for night in nights:
+            if night in asked:
+                continue
+            run = done.get(night)
+            if run is None and schedule.on_arrival and night not in scheduled:
+                self._ask_if_there(dataset, schedule, night)
+            elif run is not None and run.status == "missing":
+                self._ask_late(dataset, schedule, night)
+            elif run is not None and run.status in ("done", "partial", "blocked"):
+                self._see_changes(dataset, schedule, run)
+
+    def _ask_if_there(self, dataset: Dataset, schedule: ScheduleSettings, night: date) -> bool:
+        there = has_arrived(self._services, dataset, night, schedule.settle)
+        if there:
+            self._ask(dataset, night, "file", train=schedule.train)
+        return there
+
+    def _ask_late(self, dataset: Dataset, schedule: ScheduleSettings, night: date) -> None:
+        if self._ask_if_there(dataset, schedule, night):
+            text = f"{dataset.name} {night}: its files came after the deadline; the night is done now."
+            self._services.state.tell(Event("file_late", text, "warning", dataset.name, night))
+
+    def _see_changes(self, dataset: Dataset, schedule: ScheduleSettings, run: Run) -> None:
+        from tasks.arrivals import files_of, last_change
+
+        if not changed_since(self._services, dataset, run):
+            return
+        if not has_arrived(self._services, dataset, run.night, schedule.settle):
+            return
+        seen = (dataset.name, run.night, last_change(files_of(self._services, dataset, run.night)) or 0.0)
+        if seen in self._told:
+            return
+        self._told.add(seen)
+        again = schedule.changed == "run"
+        text = f"{dataset.name} {run.night}: its files changed after the night was done; " + (
+            "it is done again." if again else f"do it again with: sereno run {dataset.name} --date {run.night}"
+        )
+        self._services.state.tell(Event("file_changed", text, "warning", dataset.name, run.night))
+        if again:
+            self._ask(dataset, run.night, "file", train=schedule.train)
