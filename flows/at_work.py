@@ -85,7 +85,7 @@ class AtWork:
         """Measure a stage, say on a terminal that it runs, and make sure that the night is still held."""
         request = self.night.request
         self.session.progress.say(f"{request.dataset.name} {request.iso}: {stage}")
-        self.lease.check()
+        self.lease.begins(stage, self.night.seconds)
         start = time.perf_counter()
         try:
             yield

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.cli.asking_commands import DETACH, WATCH, asked_of_service
 from infra.cli.invocation import DATE, Invocation, say, show, with_dataset, with_date, with_json
 
 if TYPE_CHECKING:
@@ -25,21 +26,29 @@ FORCE = click.option("--force", is_flag=True, help="Do the night again although 
 @SEED
 @FORCE
 @click.option("--accept", is_flag=True, help="Take a night that the expectations hold; who did so is recorded.")
+@DETACH
+@WATCH
 @with_json
 def run(
     invocation: Invocation,
     dataset: str,
     night: Date,
+    *,
     no_train: bool,
     seed: int | None,
     force: bool,
     accept: bool,
+    detach: bool,
+    watch: bool,
     as_json: bool,
 ) -> int:
     """Do one night of the dataset NAME: ingest, validate, train, score, report.
 
     Asked twice for the same night and inputs, it says that the night is already done.
     """
+    if detach or watch:
+        asked = {"train": not no_train, "seed": seed, "force": force, "accept": accept}
+        return asked_of_service(invocation, dataset, "nightly", night, asked, watch=watch, as_json=as_json)
     from infra.cli.night_output import exit_code, print_result
     from infra.cli.orchestrated import one_night
     from tasks.night import NightOptions

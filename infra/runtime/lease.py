@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,20 @@ class Lease:
         if self._lost is not None:
             raise self._lost
         self._state.renew(self._run_id, self._seconds)
+
+    def begins(self, stage: str, seconds: Mapping[str, float]) -> None:
+        """Like `check`, and say where the run stands.
+
+        Args:
+            stage: What it begins now.
+            seconds: What it did before, stage to seconds.
+
+        Raises:
+            LockedNight: Another run took the night.
+        """
+        if self._lost is not None:
+            raise self._lost
+        self._state.at_stage(self._run_id, stage, seconds, self._seconds)
 
     def _renew(self) -> None:
         while not self._stop.wait(self._seconds / 3):

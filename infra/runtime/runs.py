@@ -88,6 +88,21 @@ class RunStore:
         """
         self._change(run_id, {"lease_expires_at": _now() + timedelta(seconds=lease_seconds)})
 
+    def at_stage(self, run_id: str, stage: str, seconds: Mapping[str, float], lease_seconds: float = 120.0) -> None:
+        """Say where a running run stands, and move its lease on.
+
+        Args:
+            run_id: The running run.
+            stage: What it begins now.
+            seconds: What it did before, stage to seconds.
+            lease_seconds: How long the lease holds.
+
+        Raises:
+            LockedNight: The run lost its night.
+        """
+        where = {"status": "running", "stage": stage, "seconds": dict(seconds)}
+        self._change(run_id, {"result": where, "lease_expires_at": _now() + timedelta(seconds=lease_seconds)})
+
     def note(
         self, run_id: str, *, fingerprint: str | None = None, accepted_by: Mapping[str, Any] | None = None
     ) -> None:

@@ -39,7 +39,7 @@ class Beginning:
         busy = Counter(request.asked.dataset for request in requests if request.status != "waiting")
         waiting = [request for request in requests if request.status == "waiting"]
         for request in sorted(waiting, key=_order):
-            self._remind(request, now)
+            remind(self._services, request, now)
             if busy.total() >= self._runs:
                 self._say(request, "waits for a free place")
             elif busy[request.asked.dataset]:
@@ -80,10 +80,6 @@ class Beginning:
         )
         if begun is not None:
             launch(self._services, self._launcher, begun)
-
-    def _remind(self, request: Request, now: datetime) -> None:
-        """The dead man's alert: no report came by the deadline, whatever the reason."""
-        remind(self._services, request, now)
 
 
 def launch(services: Services, launcher: Launcher, request: Request) -> None:

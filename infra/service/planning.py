@@ -58,8 +58,17 @@ class Planning:
         left_out = due[: max(0, len(due) - max(1, schedule.catch_up))]
         if left_out:
             self._leave_out(dataset, left_out, now)
-        for one in due[len(left_out) :]:
-            self._ask(dataset, one.night, "schedule", train=schedule.train, due=one)
+        kept = due[len(left_out) :]
+        for one in kept:
+            # A night that was missed cannot be in time any more; it has as long as it would have had.
+            deadline = one.deadline if now <= one.deadline else now + schedule.deadline
+            on_time = DueNight(one.night, one.due_at, deadline)
+            self._ask(dataset, one.night, "schedule", train=schedule.train, due=on_time)
+        missed = [one for one in kept if now > one.deadline]
+        if missed:
+            first, last = missed[0].night, missed[-1].night
+            text = f"{dataset.name}: {len(missed)} nights were missed, {first} to {last}; they are done now, in order."
+            self._services.state.tell(Event("nights_caught_up", text, "warning", dataset.name, last))
 
     def _leave_out(self, dataset: Dataset, nights: list[DueNight], now: datetime) -> None:
         """Say of nights that were missed long ago that they are left out; they stand among the requests."""

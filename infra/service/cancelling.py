@@ -1,0 +1,120 @@
+"""A night called off: what waits for it, and the run that works on it, with everything that works for that run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from infra.runtime.events import Event
+from infra.runtime.holder import Holder
+from infra.runtime.requests import OPEN
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from infra.runtime.requests import RequestStatus
+    from infra.runtime.runs import Run
+    from schemas.dataset import Dataset
+    from tasks.services import Services
+
+GIVE_UP_SECONDS = 8.0
+"""So long a run has to give its night up in good order; then it is killed."""
+LOOK_SECONDS = 0.1
+
+
+@dataclass
+class Cancelled:
+    """What was called off.
+
+    Args:
+        dataset: The dataset.
+        night: The logical date.
+        requests: Numbers of the requests.
+        runs: Run to how it ended: `ended`, `killed`, or `asked` where it works on another machine.
+    """
+
+    dataset: str
+    night: date
+    requests: list[int] = field(default_factory=list)
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "dataset": self.dataset,
+            "date": self.night.isoformat(),
+            "requests": self.requests,
+            "runs": self.runs,
+        }
+
+    @property
+    def sentences(self) -> list[str]:
+        """For people."""
+        about = f"{self.dataset} {self.night}"
+        ends = {
+            "ended": "gave the night up",
+            "killed": "did not give the night up in time, and was killed",
+            "asked": "works on another machine; the service there was asked to end it",
+        }
+        said = [f"{about}: run {run} {ends[how]}" for run, how in self.runs.items()]
+        return [*said, *(f"{about}: request {number} called off" for number in self.requests)]
+
+
+def cancel_night(services: Services, dataset: Dataset, night: date, actor: str) -> Cancelled:
+    """Call off a night: its open requests, and the run that works on it.
+
+    Raises:
+        UsageError: Nobody works on the night, and nothing waits for it.
+    """
+    done = Cancelled(dataset.name, night)
+    for request in services.state.requests(dataset.name, night=night, statuses=OPEN):
+        ends: RequestStatus = "cancelled" if request.status == "waiting" else "cancelling"
+        if services.state.change_request(request, ends, reason=f"called off by {actor}") is not None:
+            done.requests.append(request.id)
+    for run in services.state.live(dataset.name):
+        if run.night == night:
+            done.runs[run.id] = _end(services, run)
+    if not done.requests and not done.runs:
+        raise UsageError(
+            f"{dataset.name} {night}: nobody works on the night, and nothing waits for it",
+            hint=f"what became of it: sereno status {dataset.name}",
+        )
+    text = f"{dataset.name} {night}: called off."
+    services.state.tell(Event("cancelled", text, "info", dataset.name, night, actor, done.as_dict()))
+    return done
+
+
+def _end(services: Services, run: Run) -> str:
+    holder = Holder.parse(run.holder)
+    if holder.alive() is None:
+        return "asked"
+    how = "ended" if _ends(holder) else "killed"
+    if how == "killed":
+        with suppress(ProcessLookupError):
+            os.kill(holder.pid, signal.SIGKILL)
+        _wait_for(holder, GIVE_UP_SECONDS)
+    # Whatever it left half done is put right now, and the night may be begun again at once.
+    from tasks.repair import put_right
+
+    put_right(services)
+    return how
+
+
+def _ends(holder: Holder) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGTERM)
+    return _wait_for(holder, GIVE_UP_SECONDS)
+
+
+def _wait_for(holder: Holder, seconds: float) -> bool:
+    ends = time.monotonic() + seconds
+    while holder.alive():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
