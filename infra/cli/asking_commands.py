@@ -9,6 +9,7 @@ import click
 
 from infra.cli.invocation import Invocation, say, show, with_dataset, with_date, with_json
 from infra.cli.opened import opened
+from infra.cli.service_status import request_row
 from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def asked_of_service(
     if result is not None:
         print_result(result, as_json)
     elif as_json:
-        show(_as_dict(request))
+        show(request_row(request))
     else:
         say(f"request {request.id}: {request.status}  {request.reason}")
     return code_of(result)
@@ -69,28 +70,12 @@ def _tell_asked(services: Services, request: Request, as_json: bool) -> None:
 
     is_up = read_note(services.project) is not None
     if as_json:
-        show({**_as_dict(request), "service": "up" if is_up else "down"})
+        show({**request_row(request), "service": "up" if is_up else "down"})
         return
     asked = request.asked
     say(f"{asked.dataset} {asked.night or asked.kind}: asked for, as request {request.id}")
     if not is_up:
         say("  nothing is done before the service is up: sereno up")
-
-
-def _as_dict(request: Request) -> dict[str, Any]:
-    asked = request.asked
-    return {
-        "request": request.id,
-        "dataset": asked.dataset,
-        "kind": asked.kind,
-        "date": asked.night.isoformat() if asked.night else None,
-        "status": request.status,
-        "reason": request.reason,
-        "attempts": request.attempts,
-        "origin": asked.origin,
-        "by": asked.actor,
-        "asked": request.asked_at.isoformat(timespec="seconds"),
-    }
 
 
 @click.command()

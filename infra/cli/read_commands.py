@@ -59,10 +59,12 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
 @click.command()
 @click.argument("dataset", metavar="[NAME]", required=False)
 @click.option("--last", type=click.IntRange(min=1), default=14, show_default=True, help="How many nights to show.")
+@click.option("--service", "only_service", is_flag=True, help="Only the service: what is up, waits, or went wrong.")
 @with_json
 @click.pass_obj
-def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool) -> int:
-    """Show what became of the last nights of the dataset NAME, or of every dataset."""
+def status(invocation: Invocation, dataset: str | None, last: int, only_service: bool, as_json: bool) -> int:
+    """Show what became of the last nights of the dataset NAME, or of every dataset, and how the service is."""
+    from infra.cli.service_status import service_lines, service_of
     from infra.cli.status_table import nights_of
     from tasks.services import open_services
 
@@ -71,13 +73,16 @@ def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool
         invocation.dataset(project, dataset)
     names = [dataset] if dataset else sorted(path.stem for path in project.datasets.glob("*.yaml"))
     with open_services(project, resolved.settings) as services:
-        nights = [night for name in names for night in nights_of(services, name, last)]
+        nights = [] if only_service else [night for name in names for night in nights_of(services, name, last)]
+        service = service_of(services, dataset)
     if as_json:
-        show(nights)
+        show(service if only_service else nights)
         return Exit.DONE
     for night in nights:
         say("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
-    if not nights:
+    for line in service_lines(service):
+        say(line)
+    if not nights and not only_service:
         say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
     return Exit.DONE
 

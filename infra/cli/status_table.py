@@ -35,7 +35,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _summary(run: Run, rows: dict[str, int]) -> str:
     if run.status == "running":
-        return f"since {run.started_at:%H:%M:%S} UTC, {run.holder}"
+        stage = f"{run.result['stage']}, " if run.result.get("stage") else ""
+        return f"{stage}since {run.started_at:%H:%M:%S} UTC, {run.holder}"
     if run.status in ("failed", "missing", "blocked"):
         return str(run.result.get("reason", "")).split("\n")[0]
     accepted, quarantined = rows.get("accepted", 0), rows.get("quarantined", 0)

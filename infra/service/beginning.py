@@ -37,22 +37,25 @@ class Beginning:
         """Start what is due and may be started; remind of what is late."""
         requests = self._services.state.open_requests()
         busy = Counter(request.asked.dataset for request in requests if request.status != "waiting")
-        waiting = [request for request in requests if request.status == "waiting"]
-        for request in sorted(waiting, key=_order):
+        held: set[str] = set()
+        for request in sorted((one for one in requests if one.status == "waiting"), key=_order):
             remind(self._services, request, now)
+            dataset, by_itself = request.asked.dataset, request.asked.origin in ("schedule", "file")
             if busy.total() >= self._runs:
                 self._say(request, "waits for a free place")
-            elif busy[request.asked.dataset]:
+            elif busy[dataset]:
                 self._say(request, "waits for the dataset's run before it")
+            elif by_itself and dataset in held:
+                self._say(request, "waits for the night before it")
             elif request.not_before > now:
-                # Nights build on each other: a later one does not pass one that is tried again.
-                busy[request.asked.dataset] += request.attempts > 0 and request.asked.kind == "nightly"
+                held.add(dataset)
             elif (why := self._waits_for(request, now)) is not None:
-                busy[request.asked.dataset] += request.asked.kind == "nightly"
+                # Nights build on each other: a later one does not pass one that waits; what a person asks for does.
+                held.add(dataset)
                 self._say(request, why)
             else:
                 self._start(request, now)
-                busy[request.asked.dataset] += 1
+                busy[dataset] += 1
 
     def _waits_for(self, request: Request, now: datetime) -> str | None:
         asked = request.asked
@@ -79,13 +82,13 @@ class Beginning:
             request, "started", now=now, attempts=request.attempts + 1, reason="", flow_run=None
         )
         if begun is not None:
-            launch(self._services, self._launcher, begun)
+            launch(self._services, self._launcher, begun, now)
 
 
-def launch(services: Services, launcher: Launcher, request: Request) -> None:
+def launch(services: Services, launcher: Launcher, request: Request, now: datetime) -> None:
     """Start the flow run of a request that is `started`; done twice it is one flow run."""
     flow_run = launcher.start(request, str(services.project.root))
-    services.state.change_request(request, "started", flow_run=flow_run)
+    services.state.change_request(request, "started", now=now, flow_run=flow_run)
 
 
 def remind(services: Services, request: Request, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from flows.at_work import STOPPED
 from infra.runtime.events import Event
 from infra.service.beginning import launch, remind
 
@@ -53,7 +54,7 @@ class Outcomes:
         if request.status == "cancelling":
             self._over(request, "cancelled", "cancelled before it began", now)
         else:
-            launch(self._services, self._launcher, request)
+            launch(self._services, self._launcher, request, now)
 
     def _move(self, request: Request, stand: FlowRunStand, now: datetime) -> None:
         flow_run = str(request.flow_run)
@@ -103,10 +104,27 @@ class Outcomes:
         if request.status == "cancelling":
             self._over(request, "cancelled", "cancelled", now)
             return
+        if self._was_stopped(request):
+            self._services.state.change_request(
+                request,
+                "waiting",
+                now=now,
+                attempts=request.attempts - 1,
+                reason="the service was stopped",
+                flow_run=None,
+            )
+            return
         asked = request.asked
         text = f"{asked.dataset} {asked.night or asked.kind}: the run died ({why or 'without a word'})"
         self._services.state.tell(Event("run_died", text, "warning", asked.dataset, asked.night))
         self._again(request, why, now)
+
+    def _was_stopped(self, request: Request) -> bool:
+        """Whether the run gave its night up in good order, as the service was stopped; that is nobody's fault."""
+        if request.asked.night is None:
+            return False
+        run = self._services.state.latest_final(request.asked.dataset, request.asked.night)
+        return run is not None and run.started_at >= request.changed_at and run.result.get("reason") == STOPPED
 
     def _again(self, request: Request, why: str, now: datetime) -> None:
         dataset = self._watched.datasets.get(request.asked.dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from infra.runtime.events import Event
@@ -35,11 +35,13 @@ class Planning:
     def __init__(self, services: Services, watched: Watched) -> None:
         self._services = services
         self._watched = watched
+        self._now = datetime.now(UTC)
         self._looked: dict[str, datetime] = {}
         self._told: set[tuple[str, date, float]] = set()
 
     def plan(self, now: datetime) -> None:
         """Ask for what is due by now."""
+        self._now = now
         switches = self._services.state.switches()
         for name, dataset in self._watched.datasets.items():
             switch = switches.get(name)
@@ -97,7 +99,8 @@ class Planning:
                 {"train": train},
                 due_at=due.due_at if due else None,
                 deadline=due.deadline if due else None,
-            )
+            ),
+            self._now,
         )
 
     def _plan_files(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
