@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt, SecretStr
 from schemas import failpoints
 from schemas.dataset import NAME
 from schemas.detector import Frozen
+from schemas.service import ServiceSettings
 from schemas.yaml_source import Location, YamlSource, dotted, read_yaml, validate_model
 
 PREFIX = "SERENO_"
@@ -80,6 +81,9 @@ class Settings(Frozen):
         default_factory=PrefectSettings, description="Which Prefect server records the runs."
     )
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings, description="Where detectors are versioned.")
+    service: ServiceSettings = Field(
+        default_factory=ServiceSettings, description="Where the service listens, and what it takes from whom."
+    )
 
 
 @dataclass(frozen=True)
@@ -144,4 +148,12 @@ def _put(values: dict[str, Any], where: Location, value: Any) -> None:
     values[str(where[-1])] = value
 
 
-__all__ = ["NAME", "ClusterSettings", "InputSettings", "ResolvedSettings", "Settings", "load_settings"]
+__all__ = [
+    "NAME",
+    "ClusterSettings",
+    "InputSettings",
+    "ResolvedSettings",
+    "ServiceSettings",
+    "Settings",
+    "load_settings",
+]
