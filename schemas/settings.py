@@ -148,12 +148,4 @@ def _put(values: dict[str, Any], where: Location, value: Any) -> None:
     values[str(where[-1])] = value
 
 
-__all__ = [
-    "NAME",
-    "ClusterSettings",
-    "InputSettings",
-    "ResolvedSettings",
-    "ServiceSettings",
-    "Settings",
-    "load_settings",
-]
+__all__ = ["NAME", "ClusterSettings", "InputSettings", "ResolvedSettings", "Settings", "load_settings"]
