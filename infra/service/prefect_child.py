@@ -1,8 +1,6 @@
 """The private Prefect server's own process: ``python -P -m infra.service.prefect_child SOCKET READY PARENT``.
 
-SOCKET is the listening socket, READY the pipe to say on that the API answers, PARENT the process to die with (0: the
-pipe on standard input alone says so). The password
-comes in the environment.
+The arguments are those of `infra.runtime.child_server`; the password comes in the environment.
 """
 
 from __future__ import annotations
@@ -11,20 +9,11 @@ import fcntl
 import os
 import socket
 import sys
-import threading
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
-from infra.runtime.signals import die_with_parent
+from infra.runtime.child_server import end_with_parent, taken_over
 from infra.service.prefect_private import migrated_marker
-
-GRACE_SECONDS = 4.0
-
-
-class Stoppable(Protocol):
-    """What the watcher needs of a uvicorn server."""
-
-    should_exit: bool
 
 
 def serve(listening: socket.socket, ready: int) -> None:
@@ -55,7 +44,7 @@ def serve(listening: socket.socket, ready: int) -> None:
             timeout_graceful_shutdown=2,
         )
     )
-    _watch_parent(server)
+    end_with_parent(server)
     server.run(sockets=[listening])
     # Tearing down the interpreter takes seconds and saves nothing.
     os._exit(0 if server.started else 3)
@@ -77,23 +66,5 @@ def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
     return lock
 
 
-def _watch_parent(server: Stoppable) -> None:
-    def watch() -> None:
-        os.read(0, 1)
-        server.should_exit = True
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
-
-
-def main(arguments: list[str]) -> None:
-    """Take the socket and the parent from the command line, and serve."""
-    number, ready, parent = (int(argument) for argument in arguments)
-    if parent:
-        die_with_parent(parent)
-    serve(socket.socket(fileno=number), ready)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(*taken_over(sys.argv[1:]))
