@@ -23,6 +23,7 @@ def nightly(
     seed: int | None = None,
     force: bool = False,
     accept: bool = False,
+    asked_by: str | None = None,
     project: str | None = None,
 ) -> State[Any]:
     """Do one night of a dataset.
@@ -34,9 +35,10 @@ def nightly(
         seed: Seed of the training, instead of the dataset's or project's.
         force: Do it again although it is done.
         accept: Take a night that the expectations hold.
+        asked_by: Who asked for it; the user who runs it where no name is given.
         project: The project folder, where no session is open.
     """
-    options = NightOptions(train=train, seed=seed, force=force, accept=accept)
+    options = NightOptions(train=train, seed=seed, force=force, accept=accept, asked_by=asked_by)
     training = (stages.train, stages.gate) if train else ()
     with session_in_use(project, trains=train) as session:
         result = do_night(

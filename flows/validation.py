@@ -17,10 +17,15 @@ from tasks.night import NightOptions
 
 @flow(name="validation", flow_run_name="{dataset} {date}", persist_result=False)
 def validation(
-    dataset: str, date: Date, force: bool = False, accept: bool = False, project: str | None = None
+    dataset: str,
+    date: Date,
+    force: bool = False,
+    accept: bool = False,
+    asked_by: str | None = None,
+    project: str | None = None,
 ) -> State[Any]:
     """Ingest and validate one night of a dataset; arguments as for `nightly`."""
-    options = NightOptions(force=force, accept=accept, only_validate=True)
+    options = NightOptions(force=force, accept=accept, asked_by=asked_by, only_validate=True)
     with session_in_use(project) as session:
         result = do_night(
             session, dataset, date, options, [stages.ingest, stages.validate, stages.preprocess], stages.report

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infra.runtime.promotions import Promotion
     from infra.runtime.runs import Kind, Run
     from schemas.dataset import Dataset
+    from tasks.acceptance import Acceptance
     from tasks.gate import GateDecision
     from tasks.ingest import Ingested
     from tasks.preprocess import Prepared
@@ -44,6 +45,7 @@ class NightOptions:
         only_validate: Stop after preprocess.
         only_score: Score the accepted rows that are there already.
         version: Score with this version instead of the champion.
+        asked_by: Who asked for it; the user who runs it where no name is given.
     """
 
     train: bool = True
@@ -53,6 +55,7 @@ class NightOptions:
     only_validate: bool = False
     only_score: bool = False
     version: str | None = None
+    asked_by: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -336,44 +339,6 @@ def _missing(services: Services, request: NightRequest, reason: str) -> NightRes
     settle_page(services, request.dataset.name, request.date)
     refresh_overview(services, request.date)
     return result
-
-
-_LISTS = ("held_because", "columns")
-
-
-@dataclass(frozen=True)
-class Acceptance:
-    """A person took a blocked night.
-
-    Args:
-        who: The person.
-        of: What was taken: `Night.acceptance_key`.
-        held_because: What the expectations said.
-        columns: The columns whose values were of a new kind.
-    """
-
-    who: str
-    of: str
-    held_because: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the state."""
-        return {
-            "who": self.who,
-            "of": self.of,
-            "held_because": list(self.held_because),
-            "columns": list(self.columns),
-        }
-
-    @classmethod
-    def given_before(cls, night: Night) -> Acceptance | None:
-        """The acceptance of the same inputs under the same dataset file, whichever command it was given with."""
-        for run in night.services.state.recent(night.dataset.name, night=night.request.date, kinds=("run", "validate")):
-            given = run.accepted_by or {}
-            if given.get("of") == night.acceptance_key:
-                return cls(str(given["who"]), str(given["of"]), *(tuple(given.get(x, ())) for x in _LISTS))
-        return None
 
 
 def accepted_run(services: Services, request: NightRequest) -> Run:

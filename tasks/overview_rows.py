@@ -233,8 +233,8 @@ def _page(project: Project, name: str, night: str) -> str | None:
 
 
 def _finished(project: Project, run: Run, page: str | None, notes: tuple[str, ...]) -> OverviewRow:
-    result = _result(run)
-    report = _report(project, result) if page else None
+    result = result_of(run)
+    report = report_of(project, result) if page else None
     scored = result.status in ("done", "partial") and result.threshold is not None
     state, words = _state(result, report, scored)
     first = [line for line in result.reason.splitlines() if line.strip() and not line.startswith("Hint:")][:1]
@@ -284,7 +284,7 @@ def _wants_a_look(result: NightResult, report: NightReport | None) -> bool:
     return far or moved or result.expectations.failed > 0
 
 
-def _result(run: Run) -> NightResult:
+def result_of(run: Run) -> NightResult:
     """Read what the run ended with; a run that died left little more than its status."""
     status = "done" if run.status == "running" else run.status
     kept = {**run.result, "dataset": run.dataset, "date": run.night.isoformat(), "status": status}
@@ -294,7 +294,7 @@ def _result(run: Run) -> NightResult:
         return NightResult(dataset=run.dataset, date=run.night.isoformat(), status=status)
 
 
-def _report(project: Project, result: NightResult) -> NightReport | None:
+def report_of(project: Project, result: NightResult) -> NightReport | None:
     """Read the night's report, masked as it lies there; None where it is not about this end of the night."""
     path = project.report_file(result.dataset, result.date, "json")
     try:

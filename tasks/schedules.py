@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.runtime.events import Event
 from schemas.errors import UsageError
 from tasks.due_nights import next_due
 
@@ -41,13 +40,9 @@ def switch_on(services: Services, dataset: Dataset, first: date | None, now: dat
     coming = next_due(schedule, now)
     since = first or (coming.night if coming is not None else now.astimezone(schedule.zone).date())
     services.state.switch(dataset.name, enabled=True, since=since, actor=actor)
-    text = f"{dataset.name}: its schedule was turned on, from the night {since}."
-    services.state.tell(Event("schedule_switched", text, dataset=dataset.name, actor=actor))
     return since
 
 
 def switch_off(services: Services, dataset: Dataset, now: datetime, actor: str) -> None:
     """Have no more nights of a dataset done by themselves."""
     services.state.switch(dataset.name, enabled=False, since=now.date(), actor=actor)
-    text = f"{dataset.name}: its schedule was turned off."
-    services.state.tell(Event("schedule_switched", text, dataset=dataset.name, actor=actor))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from schemas.errors import BlockedNight, BundleError, LockedNight, SerenoError, UsageError
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
-from tasks.night import Acceptance, Night, accepted_run, actor
+from tasks.acceptance import Acceptance, record_acceptance
+from tasks.night import Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
 if TYPE_CHECKING:
@@ -51,14 +52,15 @@ def _let_in(night: Night) -> bool:
     blocking = list(night.done("validated").blocking)
     if not blocking or night.acceptance is not None:
         return True
-    if night.request.options.accept:
-        night.acceptance = Acceptance(actor(), night.acceptance_key, tuple(blocking), _columns_of_a_new_kind(night))
+    options = night.request.options
+    if options.accept:
+        who = options.asked_by or actor()
+        night.acceptance = Acceptance(who, night.acceptance_key, tuple(blocking), _columns_of_a_new_kind(night))
     else:
         night.acceptance = Acceptance.given_before(night)
     if night.acceptance is None:
         return False
-    night.services.state.note(night.run.id, accepted_by=night.acceptance.as_dict())
-    night.warnings.append(f"accepted by {night.acceptance.who} although: {'; '.join(blocking)}")
+    record_acceptance(night, night.acceptance, blocking, now=options.accept)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -9,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Engine, RowMapping, func, insert, select
 
+from infra.runtime.events import Event, write_event
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import labels
@@ -95,6 +97,7 @@ class LabelStore:
         if values:
             with writing(self._engine) as connection:
                 connection.execute(insert(labels), [{**said, **value} for value in values])
+                write_event(connection, _event(dataset, as_night(night), rows, actor))
 
     def labels(
         self,
@@ -137,6 +140,19 @@ class LabelStore:
         query = query.order_by(labels.c.night.desc(), labels.c.id.desc()).limit(most)
         with reading(self._engine) as connection:
             return [_as_label(row) for row in connection.execute(query).mappings()][::-1]
+
+
+def _event(dataset: str, night: date, rows: Sequence[SaidRow], actor: str) -> Event:
+    counts = Counter(row.word for row in rows if row.word != UNSAID)
+    words = ", ".join(f"{number:,} {word}" for word, number in sorted(counts.items())) or "nothing"
+    return Event(
+        "labelled",
+        f"{actor} labelled rows of {dataset}, {night}: {words}.",
+        dataset=dataset,
+        night=night,
+        actor=actor,
+        detail={"rows": dict(counts)},
+    )
 
 
 def _as_label(values: RowMapping) -> Label:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from infra.runtime.events import Event, write_event
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import promotions
 from schemas.failpoints import durable
@@ -72,7 +73,7 @@ class PromotionStore:
         run_id: str | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Promotion:
-        """Add a row; the champion before is filled in within the same transaction."""
+        """Add a row; the same transaction fills in the champion before, and tells of a new one."""
         values = {
             "dataset": dataset,
             "version": str(version),
@@ -88,7 +89,10 @@ class PromotionStore:
             before = _champion(connection, dataset)
             values["previous"] = before.version if before and action in CROWNING else None
             found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).mappings().one()
-        return Promotion(**found)
+            made = Promotion(**found)
+            if action in CROWNING:
+                write_event(connection, _event(made))
+        return made
 
     def champion(self, dataset: str) -> Promotion | None:
         """Return the row that made the champion, None where there is none yet."""
@@ -102,6 +106,24 @@ class PromotionStore:
             query = query.where(promotions.c.bundle_hash == bundle_hash)
         with reading(self._engine) as connection:
             return [Promotion(**row) for row in connection.execute(query).mappings()]
+
+
+def _event(made: Promotion) -> Event:
+    how = "champion again" if made.action == "rolled_back" else "champion"
+    instead = f" instead of version {made.previous}" if made.previous is not None else ""
+    return Event(
+        "recalibrated" if "recalibrated_from" in made.metrics else made.action,
+        f"{made.actor} made version {made.version} of {made.dataset} {how}{instead}: {made.reason}",
+        dataset=made.dataset,
+        actor=made.actor,
+        detail={
+            "version": made.version,
+            "previous": made.previous,
+            "bundle_hash": made.bundle_hash,
+            "run": made.run_id,
+            "forced": bool(made.metrics.get("forced")),
+        },
+    )
 
 
 def _champion(connection: Connection, dataset: str) -> Promotion | None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, select
 
+from infra.runtime.events import Event, write_event
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading
 from infra.runtime.state_tables import releases
@@ -98,9 +99,20 @@ def recorded(
         "at": datetime.now(UTC),
     }
 
+    many = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    event = Event(
+        "released",
+        f"{actor} released {many} of {dataset}, {said['night']}, from the quarantine: {reason}",
+        dataset=dataset,
+        night=as_night(night),
+        actor=actor,
+        detail={"rows": len(rows), "run": run_id},
+    )
+
     def write(connection: Connection) -> None:
         if rows:
             connection.execute(insert(releases), [{**said, **asdict(row)} for row in rows])
+            write_event(connection, event)
 
     return write
 

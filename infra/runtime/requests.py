@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeAlias, get_args
 
-from sqlalchemy import Engine, RowMapping, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from infra.runtime.events import Event, write_event
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import requests, schedule_switches
@@ -36,6 +37,7 @@ class Asked:
         options: Further parameters of the flow, as plain JSON values.
         due_at: When it is due; now where no moment is given.
         deadline: Until when a report is expected; for ever where none is.
+        key: What the actor calls it: asked again under the same key, it is the same request.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
     due_at: datetime | None = None
     deadline: datetime | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,16 @@ class RequestStore:
             "actor": actor,
             "at": datetime.now(UTC),
         }
+        said = Event(
+            "schedule_switched",
+            f"{actor} turned the schedule of {dataset} {'on' if enabled else 'off'}.",
+            dataset=dataset,
+            actor=actor,
+            detail={"enabled": enabled, "since": row["since"]},
+        )
         with writing(self._engine) as connection:
             connection.execute(insert(schedule_switches).values(row))
+            write_event(connection, said)
 
     def switches(self) -> dict[str, Switch]:
         """Return how each dataset's schedule was last switched; one that never was is off."""
@@ -137,7 +148,8 @@ class RequestStore:
         """Write down what is to be done.
 
         Returns:
-            The request; None where the schedule asked for this night before.
+            The request, or the one that its actor asked for under the same key before; None where the schedule asked
+            for this night before.
         """
         moment = now or datetime.now(UTC)
         row = {
@@ -155,15 +167,27 @@ class RequestStore:
             "attempts": 0,
             "reason": "",
             "changed_at": moment,
+            "asker_key": asked.key,
         }
         try:
             with writing(self._engine) as connection:
                 made = connection.execute(insert(requests).values(row).returning(*requests.c)).mappings().one()
+                if asked.origin != "schedule":
+                    _tell(connection, _as_request(made), "run_asked", asked.actor, "asked for")
         except StateError as error:
-            if asked.origin == "schedule" and isinstance(error.__cause__, IntegrityError):
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            if asked.origin == "schedule":
                 return None
-            raise
+            if asked.key is None:
+                raise
+            return self._asked_before(asked.actor, asked.key)
         return _as_request(made)
+
+    def _asked_before(self, actor: str, key: str) -> Request:
+        query = select(requests).where(requests.c.actor == actor, requests.c.asker_key == key)
+        with reading(self._engine) as connection:
+            return _as_request(connection.execute(query).mappings().one())
 
     def request(self, number: int) -> Request:
         """Return one request.
@@ -184,9 +208,10 @@ class RequestStore:
         night: Night | None = None,
         statuses: Iterable[RequestStatus] | None = None,
         origins: Iterable[Origin] | None = None,
+        before: int | None = None,
         limit: int | None = None,
     ) -> list[Request]:
-        """Return requests, newest first."""
+        """Return requests, newest first; with `before` only those with a smaller number."""
         query = select(requests).order_by(requests.c.id.desc()).limit(limit)
         if dataset is not None:
             query = query.where(requests.c.dataset == dataset)
@@ -196,6 +221,8 @@ class RequestStore:
             query = query.where(requests.c.status.in_(list(statuses)))
         if origins is not None:
             query = query.where(requests.c.origin.in_(list(origins)))
+        if before is not None:
+            query = query.where(requests.c.id < before)
         with reading(self._engine) as connection:
             return [_as_request(row) for row in connection.execute(query).mappings()]
 
@@ -238,6 +265,54 @@ class RequestStore:
             )
         return None if row is None else _as_request(row)
 
+    def cancel_request(self, number: int, actor: str, *, now: datetime | None = None) -> Request:
+        """Call off what is still to be done: what waits is cancelled, what was started is told to end.
+
+        Args:
+            number: The request's number.
+            actor: Who calls it off.
+            now: The moment.
+
+        Returns:
+            The request as it stands then; one that was called off before stays as it is.
+
+        Raises:
+            UsageError: There is none of this number, or it is over.
+        """
+        called_off = {
+            "status": case((requests.c.status == "waiting", "cancelled"), else_="cancelling"),
+            "reason": f"cancelled by {actor}",
+            "changed_at": now or datetime.now(UTC),
+        }
+        wanted = (requests.c.id == number, requests.c.status.in_(["waiting", "started"]))
+        query = update(requests).where(*wanted).values(called_off).returning(*requests.c)
+        with writing(self._engine) as connection:
+            row = connection.execute(query).mappings().first()
+            if row is not None:
+                _tell(connection, _as_request(row), "cancel_asked", actor, "called off")
+        if row is not None:
+            return _as_request(row)
+        found = self.request(number)
+        if found.status in ("done", "failed"):
+            raise UsageError(f"Request {number} is over: {found.status}.", hint="there is nothing left to cancel")
+        return found
+
+
+def _tell(connection: Connection, request: Request, kind: str, actor: str, did: str) -> None:
+    asked = request.asked
+    night = f", {asked.night}" if asked.night else ""
+    write_event(
+        connection,
+        Event(
+            kind,
+            f"{actor} {did} {asked.kind} of {asked.dataset}{night} (request {request.id}).",
+            dataset=asked.dataset,
+            night=asked.night,
+            actor=actor,
+            detail={"request": request.id, "kind": asked.kind, "origin": asked.origin, "options": dict(asked.options)},
+        ),
+    )
+
 
 def _as_request(row: RowMapping) -> Request:
     asked = Asked(
@@ -249,6 +324,7 @@ def _as_request(row: RowMapping) -> Request:
         row["options"],
         row["due_at"],
         row["deadline"],
+        row["asker_key"],
     )
     rest = {
         name: row[name]

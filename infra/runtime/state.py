@@ -8,16 +8,18 @@ from types import TracebackType
 from typing import Self
 
 from infra.runtime.events import EventStore
+from infra.runtime.figures import FigureStore
 from infra.runtime.labels import LabelStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
 from infra.runtime.runs import RunStore
 from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
+from infra.runtime.tokens import TokenStore
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore):
-    """Runs, promotions, releases, labels, events and requests of one project; safe to use from several threads.
+class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, TokenStore, FigureStore):
+    """Runs, promotions, releases, labels, events, requests and tokens of one project; safe to use from several threads.
 
     Args:
         url: SQLAlchemy address, SQLite or PostgreSQL.

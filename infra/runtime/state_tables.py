@@ -68,6 +68,8 @@ runs = Table(
     Column("accepted_by", JSON),
     Index("runs_by_night", "dataset", "night", "seq"),
     Index("runs_by_date", "night", "seq"),
+    # Counting runs reads this index alone, not their results.
+    Index("runs_by_outcome", "dataset", "kind", "status"),
     # The lock: one running row a (dataset, night), held by the database itself.
     Index(
         "runs_one_live",
@@ -171,6 +173,7 @@ requests = Table(
     Column("reason", Text, nullable=False),
     Column("flow_run", String(36)),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("asker_key", String(120)),
     Index("requests_by_status", "status", "id"),
     Index("requests_by_night", "dataset", "night", "id"),
     # A scheduled night is asked for once, whatever the clock does.
@@ -182,6 +185,15 @@ requests = Table(
         unique=True,
         sqlite_where=text("origin = 'schedule'"),
         postgresql_where=text("origin = 'schedule'"),
+    ),
+    # So is what an asker calls by the same key.
+    Index(
+        "requests_one_a_key",
+        "actor",
+        "asker_key",
+        unique=True,
+        sqlite_where=text("asker_key IS NOT NULL"),
+        postgresql_where=text("asker_key IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -291,5 +303,13 @@ tokens = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # A name stands for one token at a time, as it is the actor of all that is done with it.
+    Index(
+        "tokens_one_a_name",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )

@@ -21,27 +21,22 @@ if TYPE_CHECKING:
 USER = "sereno"
 
 
-def bound(host: str, port: int, setting: str) -> socket.socket:
-    """A socket that listens; it is kept for as long as the service is up, so that nobody is turned away meanwhile.
+LOOPBACK = "127.0.0.1"
+
+
+def bound(port: int, setting: str) -> socket.socket:
+    """A socket that listens on loopback; kept for as long as the service is up, nobody is turned away meanwhile.
 
     Raises:
-        ConfigError: The port is taken, or the address is not this machine's.
+        ConfigError: The port is taken.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        return socket.create_server((LOOPBACK, port), backlog=128)
     except OSError as error:
         raise ConfigError(
-            f"The service cannot listen on {host}, port {port}: {error.strerror or error}.",
+            f"The service cannot listen on {LOOPBACK}, port {port}: {error.strerror or error}.",
             hint=f"Set `{setting}` to another port in sereno.yaml, or to 0 for a free one.",
         ) from error
-
-
-def address_of(listening: socket.socket, scheme: str = "http") -> str:
-    """The address of a socket that listens, for people and clients on this machine."""
-    host, port, *_ = listening.getsockname()
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 -- compared with, not bound to
-    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
 
 
 def password_of(project: Project) -> str:

@@ -14,8 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from infra.runtime.child_side import end_with_input
-from infra.runtime.signals import die_with_parent
+from infra.runtime.child_server import end_with_parent, taken_over
 
 AUTH = "_SERENO_MLFLOW_AUTH"
 
@@ -67,22 +66,10 @@ def serve(listening: socket.socket, ready: int, auth: str) -> None:
     server = Server(
         uvicorn.Config(AsksForPassword(app, auth), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     )
-
-    def end() -> None:
-        server.should_exit = True
-
-    end_with_input(end)
+    end_with_parent(server)
     server.run(sockets=[listening])
     os._exit(0 if server.started else 3)
 
 
-def main(arguments: list[str]) -> None:
-    """Take the socket and the parent from the command line, and serve."""
-    number, ready, parent = (int(argument) for argument in arguments)
-    if parent:
-        die_with_parent(parent)
-    serve(socket.socket(fileno=number), ready, os.environ.pop(AUTH))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(*taken_over(sys.argv[1:]), os.environ.pop(AUTH))

@@ -1,8 +1,6 @@
 """The private Prefect server's own process: ``python -P -m infra.service.prefect_child SOCKET READY PARENT``.
 
-SOCKET is the listening socket, READY the pipe to say on that the API answers, PARENT the process to die with (0: the
-pipe on standard input alone says so). The password
-comes in the environment.
+The arguments are those of `infra.runtime.child_server`; the password comes in the environment.
 """
 
 from __future__ import annotations
@@ -14,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from infra.runtime.child_side import end_with_input
-from infra.runtime.signals import die_with_parent
+from infra.runtime.child_server import end_with_parent, taken_over
 from infra.service.prefect_private import migrated_marker
 
 
@@ -47,11 +44,7 @@ def serve(listening: socket.socket, ready: int) -> None:
             timeout_graceful_shutdown=2,
         )
     )
-
-    def end() -> None:
-        server.should_exit = True
-
-    end_with_input(end)
+    end_with_parent(server)
     server.run(sockets=[listening])
     # Tearing down the interpreter takes seconds and saves nothing.
     os._exit(0 if server.started else 3)
@@ -73,13 +66,5 @@ def _first_start_lock(home: Path, migrated: Path) -> IO[str] | None:
     return lock
 
 
-def main(arguments: list[str]) -> None:
-    """Take the socket and the parent from the command line, and serve."""
-    number, ready, parent = (int(argument) for argument in arguments)
-    if parent:
-        die_with_parent(parent)
-    serve(socket.socket(fileno=number), ready)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(*taken_over(sys.argv[1:]))

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.dashboard.address import listen, url_of
 from infra.runtime.events import Event
 from infra.runtime.holder import Holder
 from infra.runtime.state import State
 from infra.runtime.tracking import tracking_of
-from infra.service.addresses import USER, ServiceNote, address_of, bound, note_file, password_of, write_note
+from infra.service.addresses import LOOPBACK, USER, ServiceNote, bound, note_file, password_of, write_note
 from infra.service.child import ChildProcess
 from infra.service.faults import Faults
 from infra.service.prefect_known import SERVER_FILE, publish
@@ -59,11 +60,8 @@ class Service:
         """
         with ExitStack() as stack:
             stack.enter_context(_only_one(self.project))
-            sockets = {
-                name: stack.enter_context(bound(host, port, f"service.{setting}"))
-                for name, (host, port, setting) in self._places().items()
-            }
-            addresses = {name: address_of(listening, self._scheme(name)) for name, listening in sockets.items()}
+            sockets = {name: stack.enter_context(listening) for name, listening in self._sockets().items()}
+            addresses = {name: self._address(name, listening) for name, listening in sockets.items()}
             state = stack.enter_context(State(self._database()))
             faults = Faults(state)
             stack.callback(note_file(self.project).unlink, missing_ok=True)
@@ -90,15 +88,18 @@ class Service:
         database = self.settings.database
         return database.get_secret_value() if database is not None else self.project.database_url
 
-    def _places(self) -> dict[str, tuple[str, int, str]]:
+    def _sockets(self) -> dict[str, socket.socket]:
         service = self.settings.service
         return {
-            "prefect": ("127.0.0.1", service.prefect_port, "prefect_port"),
-            "mlflow": ("127.0.0.1", service.mlflow_port, "mlflow_port"),
+            "http": listen(service),
+            "prefect": bound(service.prefect_port, "service.prefect_port"),
+            "mlflow": bound(service.mlflow_port, "service.mlflow_port"),
         }
 
-    def _scheme(self, name: str) -> str:
-        return "https" if name == "http" and self.settings.service.certificate is not None else "http"
+    def _address(self, name: str, listening: socket.socket) -> str:
+        if name == "http":
+            return url_of(self.settings.service, listening)
+        return f"http://{LOOPBACK}:{listening.getsockname()[1]}"
 
 
 def stopped_by_signals() -> threading.Event:
@@ -155,6 +156,7 @@ def _posts(service: Service, sockets: Mapping[str, socket.socket], addresses: Ma
     return [
         Post("prefect", begins(PREFECT, lambda: _prefect_environment(service, auth), "prefect"), ready_seconds=300),
         Post("mlflow", begins("infra.service.mlflow_child", lambda: _mlflow_environment(service, auth), "mlflow")),
+        Post("http", begins("infra.dashboard", lambda: os.environ, "http")),
         Post("clock", begins("infra.service.clock_child", lambda: client)),
         Post(
             "worker",

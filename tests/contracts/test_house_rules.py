@@ -109,7 +109,8 @@ def test_no_module_is_a_grab_bag(checkout, modules):
 
 
 def test_each_room_says_what_belongs_there_and_is_typed(checkout):
-    for room in ("flows", "tasks", "schemas", "models", "infra", "infra/runtime", "infra/cli"):
+    rooms = ("flows", "tasks", "schemas", "models", "infra")
+    for room in (*rooms, "infra/runtime", "infra/service", "infra/dashboard", "infra/cli"):
         docstring = ast.get_docstring(ast.parse((checkout / room / "__init__.py").read_text(encoding="utf-8")))
         assert docstring, room
         assert re.search(r"^(What does not|Not here):", docstring, flags=re.MULTILINE), room

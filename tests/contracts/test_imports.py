@@ -33,10 +33,13 @@ def test_imports_go_one_way(checkout):
         ("models/stored.py", "import infra.runtime\n"),
         ("infra/runtime/computed.py", "import models\n"),
         ("flows/terminal.py", "import infra.cli\n"),
+        ("infra/dashboard/orchestrated.py", "import prefect\n"),
+        ("tasks/asked.py", "import infra.dashboard\n"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_refused(checkout, tmp_path, module, text):
-    for room in ("flows", "tasks", "schemas", "models", "infra", "infra/runtime", "infra/service", "infra/cli"):
+    rooms = ("flows", "tasks", "schemas", "models", "infra")
+    for room in (*rooms, "infra/runtime", "infra/service", "infra/dashboard", "infra/cli"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()
     (tmp_path / module).write_text(text)
@@ -58,6 +61,7 @@ def test_every_distribution_that_the_project_imports_is_declared(checkout, modul
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {name.split(">")[0].split("[")[0].split("<")[0].lower() for name in project["dependencies"]}
     names = {"yaml": "pyyaml", "great_expectations": "great-expectations", "sklearn": "scikit-learn"}
+    names |= {"prometheus_client": "prometheus-client"}
     own = {"flows", "tasks", "schemas", "models", "infra"}
     missing = set()
     for path in modules:

@@ -283,6 +283,8 @@ def test_a_promotion_is_recorded_once(begin, services):
     record_decision(night, promote=True)
     record_decision(night, promote=True)
     assert said(services) == [("promoted", "2")]
+    (told,) = services.state.events()
+    assert (told.kind, told.actor, told.detail["version"]) == ("promoted", f"run {night.run.id}", "2")
 
 
 def test_the_same_refusal_is_recorded_once_and_another_one_again(begin, services):
@@ -290,6 +292,7 @@ def test_the_same_refusal_is_recorded_once_and_another_one_again(begin, services
     do(begin(WEAK))
     do(begin(WEAK, fingerprint="again"))
     assert said(services) == [("promoted", "1"), ("refused", "2")]
+    assert [event.kind for event in services.state.events()] == ["promoted"]
     do(begin(decided("expected alerts"), fingerprint="once more"))
     assert said(services) == [("promoted", "1"), ("refused", "2"), ("refused", "2")]
 

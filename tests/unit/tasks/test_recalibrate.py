@@ -140,6 +140,8 @@ def test_the_ledger_says_who_and_why_and_the_alias_follows(services, dataset):
     assert services.registry.alias == "2"
     assert services.registry.version("flows", "2").tags[RECALIBRATED_TAG] == "1"
     assert services.registry.version("flows", "2").metrics["held_out_loss"] == 0.1
+    told = services.state.events()[0]
+    assert (told.kind, told.actor, told.detail["version"], told.detail["previous"]) == ("recalibrated", "ana", "2", "1")
     assert rollback_version(services.registry, services.state, "flows", reason="", actor="ana") == "1"
 
 

@@ -155,6 +155,8 @@ def test_who_released_what_and_why_is_recorded_and_reported(services, dataset, n
     assert (run.kind, run.status, run.fingerprint) == ("release", "done", "fp")
     assert set(run.versions) == {"accepted", "quarantined", "samples", "scores"}
     assert run.counters["rows"] == ROWS - 4
+    (told,) = services.state.events(kinds=["released"])
+    assert (told.actor, told.night, told.detail) == ("ana", NIGHT, {"rows": 1, "run": run.id})
     page = services.project.report_file(dataset.name, NIGHT.isoformat())
     report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert report["result"]["rows"]["accepted"] == ROWS - 4

@@ -110,18 +110,20 @@ def test_with_hardly_any_rows_before_tonight_trains_without_a_warning(asked):
 # --- what a stopped night may rely on -------------------------------------------------------------------------------
 
 
-def let_in(*, blocking=(), accept=False, given=None):
+def let_in(*, blocking=(), accept=False, given=None, asked_by=None, told=None):
     """Whether a night is let in, and what it noted and warned of; `given`: what a run before was accepted for."""
-    noted = []
+    noted, heard = [], [] if told is None else told
     before = [SimpleNamespace(accepted_by=given)]
-    state = SimpleNamespace(recent=lambda *_, **__: before, note=lambda _id, accepted_by: noted.append(accepted_by))
+    state = SimpleNamespace(
+        recent=lambda *_, **__: before, note=lambda _id, accepted_by: noted.append(accepted_by), tell=heard.append
+    )
     night = SimpleNamespace(
         dataset=SimpleNamespace(name="flows"),
         done=lambda _: SimpleNamespace(blocking=blocking),
         validated=SimpleNamespace(outcomes=()),
         acceptance=None,
         acceptance_key="these inputs",
-        request=SimpleNamespace(date=None, options=SimpleNamespace(accept=accept)),
+        request=SimpleNamespace(date=None, iso="2026-09-20", options=SimpleNamespace(accept=accept, asked_by=asked_by)),
         run=SimpleNamespace(id="run-2"),
         services=SimpleNamespace(state=state),
         warnings=[],
@@ -147,6 +149,18 @@ def test_a_blocked_night_is_let_in_by_who_takes_it_now():
     taken, (noted,), (warning,) = let_in(blocking=("few rows",), accept=True)
     assert (taken, noted["of"], noted["held_because"]) == (True, "these inputs", ["few rows"])
     assert warning.startswith("accepted by ")
+
+
+def test_a_night_that_is_taken_over_the_network_is_taken_by_whose_token_it_was_and_told_of_once():
+    told = []
+    _, (noted,), _ = let_in(blocking=("few rows",), accept=True, asked_by="ci", told=told)
+    assert noted["who"] == "ci"
+    assert [(event.kind, event.actor, event.detail["held_because"]) for event in told] == [
+        ("night_accepted", "ci", ["few rows"])
+    ]
+    again = []
+    let_in(blocking=("few rows",), given=noted, told=again)
+    assert again == []
 
 
 @pytest.mark.parametrize(

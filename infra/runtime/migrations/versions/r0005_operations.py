@@ -10,7 +10,8 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables, and the index that counts runs."""
+    op.create_index("runs_by_outcome", "runs", ["dataset", "kind", "status"])
     op.create_table(
         "schedule_switches",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -40,6 +41,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("flow_run", sa.String(36)),
         sa.Column("changed_at", sa.DateTime, nullable=False),
+        sa.Column("asker_key", sa.String(120)),
         sqlite_autoincrement=True,
     )
     op.create_index("requests_by_status", "requests", ["status", "id"])
@@ -51,6 +53,14 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("origin = 'schedule'"),
         postgresql_where=sa.text("origin = 'schedule'"),
+    )
+    op.create_index(
+        "requests_one_a_key",
+        "requests",
+        ["actor", "asker_key"],
+        unique=True,
+        sqlite_where=sa.text("asker_key IS NOT NULL"),
+        postgresql_where=sa.text("asker_key IS NOT NULL"),
     )
     op.create_table(
         "events",
@@ -141,4 +151,12 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime),
         sa.Column("revoked_at", sa.DateTime),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "tokens_one_a_name",
+        "tokens",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
     )

@@ -25,6 +25,14 @@ def test_a_label_is_read_as_it_was_said(state):
     assert found.row == ROW
     assert (found.night.isoformat(), found.actor) == (NIGHT, "ana")
     assert (datetime.now(UTC) - found.at).total_seconds() < 60
+    (told,) = state.events()
+    assert (told.kind, told.actor, str(told.night), told.detail) == (
+        "labelled",
+        "ana",
+        NIGHT,
+        {"rows": {"false_alarm": 1}},
+    )
+    assert told.text == "ana labelled rows of d, 2026-09-20: 1 false_alarm."
 
 
 def test_the_newest_word_of_a_row_counts_and_the_older_one_stays_known(state):
@@ -58,3 +66,4 @@ def test_a_key_names_a_row_within_its_night_only(state):
 def test_nothing_said_writes_nothing(state):
     state.label("d", NIGHT, [], "ana")
     assert state.labels("d") == []
+    assert state.events() == []
