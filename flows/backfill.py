@@ -8,10 +8,9 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from flows.nightly import nightly
-from flows.outcome import night_tags
+from flows.outcome import night_tags, state_of_range
 from flows.session import session_in_use
 
 
@@ -27,6 +26,8 @@ def backfill(
 ) -> State[Any]:
     """Do each night of a range; a night that fails does not stop the next ones.
 
+    In order, also where none trains: what a night is compared with is the window of nights before it.
+
     Args:
         dataset: Its name.
         first: First logical date.
@@ -41,11 +42,7 @@ def backfill(
         for date in dates(first, last):
             with night_tags(dataset, date):
                 nightly(dataset, date, train=train, seed=seed, force=force, return_state=True)
-        results = session.results[before:]
-    bad = [f"{result.date} {result.status}" for result in results if result.status not in ("done", "skipped")]
-    if bad:
-        return Failed(message=f"{len(bad)} of {len(results)} nights need a look: {', '.join(bad)}")
-    return Completed(message=f"{len(results)} nights")
+        return state_of_range(session.results[before:])
 
 
 def dates(first: Date, last: Date) -> list[Date]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
@@ -30,3 +31,11 @@ def as_state(result: NightResult) -> State[Any]:
     if result.status in GREEN:
         return Completed(name=GREEN[result.status], message=message)
     return Failed(name=RED[result.status], message=message)
+
+
+def state_of_range(results: Sequence[NightResult]) -> State[Any]:
+    """The state that the flow run of many nights ends in: green only when none needs a look."""
+    bad = [f"{result.date} {result.status}" for result in results if result.status not in ("done", "skipped")]
+    if bad:
+        return Failed(message=f"{len(bad)} of {len(results)} nights need a look: {', '.join(sorted(bad))}")
+    return Completed(message=f"{len(results)} nights")

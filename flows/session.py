@@ -6,6 +6,7 @@ A flow that is started without a session, by a deployment for example, opens one
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -55,6 +56,7 @@ class Session:
         self._folder = folder
         self._trainer = trainer
         self._compute: Compute | None = None
+        self._opening = threading.Lock()
 
     def compute(self, size_hint: int = 0) -> Compute:
         """The Dask client, opened when a stage first asks for it.
@@ -65,13 +67,12 @@ class Session:
         from infra.runtime.cluster import kind_for, open_cluster
 
         settings = self.services.settings.cluster
-        grown = (
-            self._compute is not None and self._compute.kind == "threads" and kind_for(settings, size_hint) != "threads"
-        )
-        if self._compute is None or grown:
-            opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
-            self._compute = held(self._stack, opened)
-        return self._compute
+        with self._opening:
+            small = self._compute is not None and self._compute.kind == "threads"
+            if self._compute is None or (small and kind_for(settings, size_hint) != "threads"):
+                opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
+                self._compute = held(self._stack, opened)
+            return self._compute
 
     @property
     def trainer(self) -> TrainingProcess:

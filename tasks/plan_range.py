@@ -85,7 +85,8 @@ def plan_range(
     done = set() if force else {run.night for run in runs if run.night >= first and run.status in DONE}
     wanted = [date for date in _dates(first, last) if date not in done]
     due = [date for date in wanted if _arrived(project, settings, dataset, date)]
-    measured = [found for run in runs if (found := sum(run.result.get("seconds", {}).values()))][:MEASURED_NIGHTS]
+    whole = (run for run in runs if run.kind == "run")
+    measured = [found for run in whole if (found := sum(run.result.get("seconds", {}).values()))][:MEASURED_NIGHTS]
     a_night = median(measured) if measured else 0.0
     if due and not measured:
         a_night = plan_night(project, settings, dataset, due[0], train=train).seconds - START_SECONDS + WARM_SECONDS

@@ -9,8 +9,10 @@ import click
 
 from infra.cli.asking_commands import DETACH, WATCH, asked_of_service
 from infra.cli.invocation import DATE, Invocation, say, show, with_dataset, with_date, with_json
+from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from infra.runtime.requests import Work
     from schemas.results import NightResult
 
 SEED = click.option(
@@ -66,15 +68,31 @@ def run(
 @click.option("--no-train", is_flag=True, help="Score with the champion; train nothing.")
 @SEED
 @FORCE
+@click.option("--version", metavar="N", help="Only score the validated nights again, with this detector version.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 64),
+    metavar="K",
+    help="With --version: so many nights at once; the number of cores where none is given.",
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Say what there is to do, and how long it takes; do nothing.")
+@DETACH
+@WATCH
 @with_json
 def backfill(
     invocation: Invocation,
     dataset: str,
     first: Date,
     last: Date,
+    *,
     no_train: bool,
     seed: int | None,
     force: bool,
+    version: str | None,
+    parallel: int | None,
+    only_plan: bool,
+    detach: bool,
+    watch: bool,
     as_json: bool,
 ) -> int:
     """Do a range of nights of the dataset NAME, in order, a line each.
@@ -82,27 +100,59 @@ def backfill(
     Says first how many nights there are to do, and about how long that takes. Nights that are done are skipped, so that
     a stopped backfill goes on; a night that fails or is blocked does not stop the next ones. The exit code is
     that of the worst night.
+
+    Nights depend on the nights before them, so they are done in order. With --version nothing is read or trained again:
+    the rows that were accepted are scored with that version, side by side.
     """
     from infra.cli.night_output import one_line, worst
-    from infra.cli.orchestrated import many_nights
+    from infra.cli.orchestrated import many_nights, many_scored
+    from infra.runtime.cluster import cores
     from tasks.night import NightOptions
-    from tasks.plan_range import plan_range
+
+    if parallel is not None and version is None:
+        raise UsageError("--parallel needs --version", hint="nights that are more than scored depend on each other")
 
     def told(result: NightResult) -> None:
         if not as_json:
             say(one_line(result))
 
-    if not as_json and last >= first:
-        project, resolved = invocation.resolved()
-        found = invocation.dataset(project, dataset)
-        ahead = plan_range(project, resolved.settings, found, first, last, train=not no_train, force=force)
-        say(ahead.line())
-
-    options = NightOptions(train=not no_train, seed=seed, force=force)
-    nights = many_nights(invocation, dataset, first, last, options, told)
+    if only_plan or not (as_json or version or detach or watch):
+        _tell_plan(invocation, dataset, first, last, no_train=no_train, force=force, as_json=as_json)
+    if only_plan:
+        return Exit.DONE
+    side_by_side = parallel or cores()
+    if detach or watch:
+        asked = {"first": first.isoformat(), "last": last.isoformat(), "force": force}
+        how = {"version": version, "parallel": side_by_side} if version else {"train": not no_train, "seed": seed}
+        kind: Work = "rescoring" if version else "backfill"
+        return asked_of_service(invocation, dataset, kind, None, {**asked, **how}, watch=watch, as_json=as_json)
+    if version is not None:
+        nights = many_scored(invocation, dataset, first, last, version, told, parallel=side_by_side, force=force)
+    else:
+        nights = many_nights(
+            invocation, dataset, first, last, NightOptions(train=not no_train, seed=seed, force=force), told
+        )
     if as_json:
         show([result.model_dump(mode="json") for result, _ in nights])
+    elif not nights:
+        say(f"{dataset}: version {version} scored these nights already; score them again with --force")
     return worst(code for _, code in nights)
+
+
+def _tell_plan(
+    invocation: Invocation, name: str, first: Date, last: Date, *, no_train: bool, force: bool, as_json: bool
+) -> None:
+    from tasks.plan_range import plan_range
+
+    if last < first:
+        raise UsageError(f"--from {first} is after --to {last}", hint="swap the two dates")
+    project, resolved = invocation.resolved()
+    found = invocation.dataset(project, name)
+    ahead = plan_range(project, resolved.settings, found, first, last, train=not no_train, force=force)
+    if as_json:
+        show(ahead.model_dump(mode="json"))
+    else:
+        say(ahead.line())
 
 
 @click.command()

@@ -98,10 +98,7 @@ def many_nights(
     Raises:
         UsageError: The range is empty.
     """
-    from infra.cli.night_output import exit_code
-
-    if last < first:
-        raise UsageError(f"--from {first} is after --to {last}", hint="swap the two dates")
+    _check_range(first, last)
     project, resolved = invocation.resolved()
     invocation.dataset(project, name)
     with orchestration(invocation, project, resolved.settings, trains=options.trains, told=told) as session:
@@ -112,7 +109,50 @@ def many_nights(
         )
         if len(session.results) != len(dates(first, last)):
             state.result()
-        return [(result, _code(session, result, exit_code(result))) for result in session.results]
+        return _coded(session)
+
+
+def many_scored(
+    invocation: Invocation,
+    name: str,
+    first: Date,
+    last: Date,
+    version: str,
+    told: Callable[[NightResult], None],
+    *,
+    parallel: int,
+    force: bool,
+) -> list[tuple[NightResult, Exit]]:
+    """Score the validated nights of a range again with one version, side by side.
+
+    Returns:
+        Each night's result and exit code, oldest first; none where the version scored them all already.
+
+    Raises:
+        UsageError: The range is empty, no night of it was validated, or there is no such version.
+    """
+    _check_range(first, last)
+    project, resolved = invocation.resolved()
+    invocation.dataset(project, name)
+    with orchestration(invocation, project, resolved.settings, trains=False, told=told) as session:
+        from flows.rescoring import rescoring
+
+        state = rescoring(name, first, last, version, parallel=parallel, force=force, return_state=True)
+        if not session.results and state.is_failed():
+            raise UsageError(state.message or "nothing was done")
+        return _coded(session)
+
+
+def _check_range(first: Date, last: Date) -> None:
+    if last < first:
+        raise UsageError(f"--from {first} is after --to {last}", hint="swap the two dates")
+
+
+def _coded(session: Session) -> list[tuple[NightResult, Exit]]:
+    from infra.cli.night_output import exit_code
+
+    done = sorted(session.results, key=lambda result: result.date)
+    return [(result, _code(session, result, exit_code(result))) for result in done]
 
 
 def _code(session: Session, result: NightResult, otherwise: Exit) -> Exit:

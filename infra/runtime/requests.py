@@ -16,7 +16,7 @@ from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import requests, schedule_switches
 from schemas.errors import StateError, UsageError
 
-Work: TypeAlias = Literal["nightly", "validation", "training", "scoring", "backfill"]
+Work: TypeAlias = Literal["nightly", "validation", "training", "scoring", "backfill", "rescoring"]
 Origin: TypeAlias = Literal["schedule", "command", "http", "file"]
 RequestStatus: TypeAlias = Literal["waiting", "started", "cancelling", "done", "failed", "cancelled"]
 

@@ -25,6 +25,7 @@ ABOUT: dict[Work, str] = {
     "training": "Train a detector on validated nights.",
     "scoring": "Score one validated night again.",
     "backfill": "A range of nights in order.",
+    "rescoring": "A range of nights scored again with one version.",
 }
 
 
