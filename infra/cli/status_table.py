@@ -23,6 +23,7 @@ def _row(run: Run) -> dict[str, Any]:
         "status": run.status,
         "run": run.id,
         "kind": run.kind,
+        "stage": result.get("stage") if run.status == "running" else None,
         "started": run.started_at.isoformat(timespec="seconds"),
         "ended": run.ended_at.isoformat(timespec="seconds") if run.ended_at else None,
         "rows": rows,

@@ -117,7 +117,7 @@ class Outcomes:
         asked = request.asked
         text = f"{asked.dataset} {asked.night or asked.kind}: the run died ({why or 'without a word'})"
         self._services.state.tell(Event("run_died", text, "warning", asked.dataset, asked.night))
-        self._again(request, why, now)
+        self._again(request, why, now, at_once=request.attempts == 1)
 
     def _was_stopped(self, request: Request) -> bool:
         """Whether the run gave its night up in good order, as the service was stopped; that is nobody's fault."""
@@ -126,13 +126,13 @@ class Outcomes:
         run = self._services.state.latest_final(request.asked.dataset, request.asked.night)
         return run is not None and run.started_at >= request.changed_at and run.result.get("reason") == STOPPED
 
-    def _again(self, request: Request, why: str, now: datetime) -> None:
+    def _again(self, request: Request, why: str, now: datetime, *, at_once: bool = False) -> None:
         dataset = self._watched.datasets.get(request.asked.dataset)
         attempts = dataset.schedule.attempts if dataset is not None and dataset.schedule is not None else ATTEMPTS
         if request.attempts >= attempts:
             self._give_up(request, why, now)
             return
-        pause = PAUSES[min(request.attempts, len(PAUSES)) - 1]
+        pause = timedelta(0) if at_once else PAUSES[min(request.attempts, len(PAUSES)) - 1]
         self._services.state.change_request(
             request, "waiting", now=now, not_before=now + pause, reason=f"tried again after: {why}", flow_run=None
         )

@@ -28,6 +28,7 @@ NO_BENCHMARKS = {
     "pyod_contender",
     "pyod_on_tables",
     "scored_families",
+    "service_at_work",
     "simulated_rows",
     "tabular_sets",
     "what_counts",
