@@ -14,14 +14,16 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, PositiveInt, SecretStr
 
-from schemas import failpoints
+from schemas import failpoints, moment
 from schemas.dataset import NAME
 from schemas.detector import Frozen
 from schemas.service import ServiceSettings
 from schemas.yaml_source import Location, YamlSource, dotted, read_yaml, validate_model
 
 PREFIX = "SERENO_"
-NOT_SETTINGS = frozenset({"SERENO_SHARED_DATA", "SERENO_PROJECT", failpoints.VARIABLE, failpoints.LOG_VARIABLE})
+NOT_SETTINGS = frozenset(
+    {"SERENO_SHARED_DATA", "SERENO_PROJECT", failpoints.VARIABLE, failpoints.LOG_VARIABLE, moment.VARIABLE}
+)
 
 
 class InputSettings(Frozen):

@@ -14,7 +14,7 @@ from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
 from infra.runtime.runs import RunStore
-from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
+from infra.runtime.state_database import bring_up_to_date, check_revision, file_of, make_engine, make_reading_engine
 from infra.runtime.tokens import TokenStore
 
 
@@ -30,6 +30,7 @@ class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, Requ
 
     def __init__(self, url: str) -> None:
         super().__init__(make_engine(url))
+        self._file: tuple[int, int] | None = None
 
     def open(self) -> Self:
         """Create or migrate the tables, and return self.
@@ -42,6 +43,7 @@ class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, Requ
         except BaseException:
             self.close()
             raise
+        self._file = file_of(self._engine)
         return self
 
     @classmethod
@@ -59,6 +61,13 @@ class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, Requ
             yield state if check_revision(engine) else None
         finally:
             state.close()
+
+    def follow_file(self) -> None:
+        """Open the database anew where its file was put in place of another: connections keep the old one open."""
+        present = file_of(self._engine)
+        if present is not None and present != self._file:
+            self._file = present
+            self._engine.dispose()
 
     def close(self) -> None:
         """Close every connection."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -46,9 +46,22 @@ def make_engine(url: str) -> Engine:
             "with the driver installed.",
         ) from error
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _before_sqlite_connects)
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
     return engine
+
+
+def file_of(engine: Engine) -> tuple[int, int] | None:
+    """Which file an engine's database is at present; None where it is no file, or is gone."""
+    file = _sqlite_file(engine.url)
+    if file is None:
+        return None
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def make_reading_engine(url: str) -> Engine:
@@ -144,7 +157,7 @@ def _migrate(engine: Engine) -> None:
 def _one_at_a_time(engine: Engine) -> Iterator[None]:
     file = _sqlite_file(engine.url)
     if file is not None:
-        with file.with_name(f"{file.name}.lock").open("w") as lock:
+        with _lock_file(file).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     elif engine.dialect.name == "postgresql":
@@ -183,6 +196,20 @@ def _sqlite_file(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         return None
     return Path(str(url.database))
+
+
+def _before_sqlite_connects(_dialect: Dialect, _record: Any, arguments: list[Any], _options: dict[str, Any]) -> None:
+    """Refuse to begin anew in silence where a database was: SQLite makes an empty one of any name."""
+    file = Path(str(arguments[0]))
+    if file.is_absolute() and not file.exists() and _lock_file(file).exists():
+        raise StateError(
+            f"The state database {file} is gone: it was there before, and holds which nights count.",
+            hint=f"Put it back, from a backup if need be. To begin anew without any history remove {_lock_file(file)}.",
+        )
+
+
+def _lock_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.lock")
 
 
 def _on_sqlite_connect(connection: Any, _record: ConnectionPoolEntry) -> None:

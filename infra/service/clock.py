@@ -7,7 +7,7 @@ nothing. `infra.service.clock_child` runs it for as long as the service is up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from infra.runtime.refusals import described_error
@@ -16,15 +16,11 @@ from infra.service.faults import Faults
 from infra.service.outcomes import Outcomes
 from infra.service.planning import Planning
 from infra.service.watched import Watched
+from schemas import moment
 
 if TYPE_CHECKING:
     from infra.service.launcher import Launcher
     from tasks.services import Services
-
-
-def utc_now() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)
 
 
 class Clock:
@@ -38,7 +34,7 @@ class Clock:
     """
 
     def __init__(
-        self, services: Services, launcher: Launcher, *, runs: int = 1, now: Callable[[], datetime] = utc_now
+        self, services: Services, launcher: Launcher, *, runs: int = 1, now: Callable[[], datetime] = moment.now
     ) -> None:
         self._now = now
         self._services = services
@@ -54,6 +50,7 @@ class Clock:
     def turn(self) -> None:
         """Look at everything once; a part that fails is told, and does not keep the others from being done."""
         now = self._now()
+        self._services.state.follow_file()
         self.watched.look()
         for what, part in self._parts.items():
             try:

@@ -226,8 +226,6 @@ def test_a_run_whose_process_is_gone_is_told_closed_and_begun_again(house, dead_
     house.orchestrator.stands["run-1"] = FlowRunStand("working", "Running", holder=dead_process)
     house.turn(minutes=1)
     assert house.orchestrator.stands["run-1"].stand == "crashed"
-    assert house.requests() == [("2026-09-20", "waiting")]
-    house.turn(minutes=1)
     assert house.orchestrator.at_work == ["run-2"]
     assert house.told("run_died") == ["flows 2026-09-20: the run died (its process ended without a word)"]
 
