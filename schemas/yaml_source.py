@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from schemas.errors import ConfigError, listed
 
@@ -166,11 +166,27 @@ def _explain(model: type[BaseModel], source: YamlSource, item: Any) -> str:
     if item["type"].startswith("union_tag_"):
         return _explain_kind(place, dotted(where), item)
     text = str(item["msg"]).removeprefix("Value error, ")
+    if _may_be_secret(model, where):
+        return f"{place}: {text}"
     allowed = item.get("ctx", {}).get("expected") if item["type"] in ("literal_error", "enum") else None
     if allowed:
         names = [name.strip(" '\"") for name in str(allowed).replace(" or ", ", ").split(",")]
         return f"{place} is {_shown(item['input'])}{nearest(str(item['input']), names)}; allowed: {', '.join(names)}"
     return f"{place} is {_shown(item['input'])}: {text}"
+
+
+def _may_be_secret(model: type[BaseModel], where: Location) -> bool:
+    """Whether what stands at a location, or below it, is a secret: no message may quote it."""
+    kind: Any = model
+    for part in where:
+        kind = _step(kind, part)
+    return _holds_secret(kind)
+
+
+def _holds_secret(kind: Any) -> bool:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return any(_holds_secret(field.annotation) for field in kind.model_fields.values())
+    return kind is SecretStr or any(_holds_secret(inner) for inner in typing.get_args(kind))
 
 
 def _explain_kind(place: str, where: str, item: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Self
 
 from infra.runtime.events import EventStore
 from infra.runtime.labels import LabelStore
+from infra.runtime.notices import NoticeStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
@@ -16,8 +17,8 @@ from infra.runtime.runs import RunStore
 from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore):
-    """Runs, promotions, releases, labels, events and requests of one project; safe to use from several threads.
+class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, NoticeStore):
+    """Runs, ledger, releases, labels, events, requests and messages of one project; safe to use from several threads.
 
     Args:
         url: SQLAlchemy address, SQLite or PostgreSQL.

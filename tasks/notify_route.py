@@ -1,0 +1,162 @@
+"""The sending of what waits on one route, and what becomes of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from schemas.errors import ConfigError
+from schemas.notify_address import MAIL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.runtime.notices import Notice
+    from schemas.notify import Route
+    from tasks.courier import Courier
+    from tasks.services import Services
+
+MOST_FAILURES = 3
+"""Messages that a route may refuse before the others wait for the next time."""
+
+PASS_SECONDS = 120.0
+"""After so long nothing more is begun, until the next time."""
+
+FIRST_WAIT = timedelta(minutes=1)
+HOLD_SLACK = timedelta(minutes=2)
+"""Who holds a message for longer than a try takes, by so much, is dead."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A message that was not taken.
+
+    Args:
+        route: The route.
+        subject: The message's.
+        reason: Why, without any part of the address.
+        tries: How often it was tried.
+        next_try: When it is tried again; None: never, it was given up.
+    """
+
+    route: str
+    subject: str
+    reason: str
+    tries: int
+    next_try: datetime | None
+
+
+@dataclass
+class Sending:
+    """What became of what waited.
+
+    Args:
+        taken: How many messages were taken.
+        refusals: Those that were not.
+    """
+
+    taken: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+class Clock:
+    """Moments that go on from a given one.
+
+    Args:
+        start: The moment that is now.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._start, self._began = start, time.monotonic()
+
+    def passed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def now(self) -> datetime:
+        """The moment."""
+        return self._start + timedelta(seconds=self.passed())
+
+
+class Sender:
+    """Sends what waits on one route, in order.
+
+    Args:
+        services: The stores.
+        name: The route.
+        clock: Says what is now.
+        sending: Takes what becomes of it.
+    """
+
+    def __init__(self, services: Services, name: str, clock: Clock, sending: Sending) -> None:
+        self.name = name
+        self._services = services
+        self._settings = services.settings.notify
+        self._clock = clock
+        self._sending = sending
+
+    def send(self, waiting: list[Notice]) -> None:
+        """Send the messages; what cannot be sent at all counts as tried."""
+        from tasks.courier import Courier, Unsendable
+
+        route = self._settings.routes.get(self.name)
+        if route is None:
+            self._refuse_all(waiting, "sereno.yaml has no such route any more", for_good=True)
+            return
+        try:
+            address = route.address(self._services.project.root)
+            with Courier(address, insecure=route.insecure, seconds=self._settings.timeout.total_seconds()) as courier:
+                self._send_each(courier, route, address, waiting)
+        except ConfigError as error:
+            self._refuse_all(waiting, error.message)
+        except Unsendable as error:
+            self._refuse_all(waiting, f"the address cannot be used: {error}")
+
+    def _send_each(self, courier: Courier, route: Route, address: str, waiting: list[Notice]) -> None:
+        from tasks.notify_text import letter
+
+        failures = 0
+        for notice in waiting:
+            if courier.is_gone or failures == MOST_FAILURES or self._clock.passed() > PASS_SECONDS:
+                return
+            held = self._held(notice)
+            if held is None:
+                continue
+            page = self._page(held)
+            reason = courier.send(letter(held.message, page, attach=takes_report(route, address)))
+            if reason is None:
+                self._services.state.mark_sent(held, self._clock.now())
+                self._sending.taken += 1
+            else:
+                self._refused(held, reason)
+                failures += 1
+
+    def _held(self, notice: Notice) -> Notice | None:
+        return self._services.state.hold_notice(notice, self._clock.now() + self._settings.timeout + HOLD_SLACK)
+
+    def _page(self, notice: Notice) -> Path | None:
+        message = notice.message
+        if not message.report or message.dataset is None or message.night is None:
+            return None
+        return self._services.project.report_file(message.dataset, message.night.isoformat())
+
+    def _refuse_all(self, waiting: list[Notice], reason: str, *, for_good: bool = False) -> None:
+        for notice in waiting:
+            held = self._held(notice)
+            if held is not None:
+                self._refused(held, reason, for_good=for_good)
+
+    def _refused(self, held: Notice, reason: str, *, for_good: bool = False) -> None:
+        now = self._clock.now()
+        is_over = for_good or held.attempts >= self._settings.tries
+        wait = min(FIRST_WAIT * 2 ** min(held.attempts - 1, 30), self._settings.longest_wait)
+        next_try = None if is_over else now + wait
+        self._services.state.mark_refused(held, reason, now, next_try=next_try)
+        self._sending.refusals.append(Refusal(self.name, held.message.subject, reason, held.attempts, next_try))
+
+
+def takes_report(route: Route, address: str) -> bool:
+    """Whether the report goes along on a route; where that is not said, mail takes it."""
+    return route.attach_report if route.attach_report is not None else address.partition("://")[0].lower() in MAIL
