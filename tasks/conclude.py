@@ -74,6 +74,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
     Raises:
         LockedNight: Another run took the night meanwhile; nothing of this one counts.
     """
+    from tasks.notify import telling_night
     from tasks.overview import refresh_overview
     from tasks.page_drafts import settle_page
 
@@ -87,6 +88,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         versions=night.versions,
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
+        also=telling_night(night.services, lambda: _report_of(night, result), night.run.id, night.run.kind),
     )
     settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)

@@ -30,6 +30,9 @@ TYPES = {"low": "info", "medium": "warning", "high": "failure", "critical": "fai
 SLACK_SECONDS = 10.0
 """So much later than it should the process ends by itself, where its parent is gone."""
 
+MOST_PAUSE_SECONDS = 1.0
+"""Between two messages: Apprise's own pauses of over 5 s are for those who send many."""
+
 
 class Unusable(Exception):
     """An address that Apprise can make nothing of."""
@@ -104,6 +107,7 @@ def open_receiver(address: str, *, insecure: bool = False, seconds: float = 20.0
             heard.append(("WARNING", str(error)))
             raise Unusable(described(heard, address)) from None
     plugin.redirects = False  # a message that went elsewhere, perhaps without its body, was not taken
+    plugin.request_rate_per_sec = min(plugin.request_rate_per_sec, MOST_PAUSE_SECONDS)
     plugin.socket_connect_timeout = plugin.socket_read_timeout = max(1.0, seconds - 1)
     return Receiver(plugin, address)
 

@@ -86,10 +86,19 @@ def telling_night(
     """
     if not services.settings.notify.routes:
         return None
+    try:
+        return _telling_news(services, report(), run_id, kind)
+    except Exception as error:  # noqa: BLE001 -- a message that cannot be made must not cost the night
+        logger.warning("of the night's end nobody is told: %s: %s", type(error).__name__, error)
+        return None
+
+
+def _telling_news(
+    services: Services, report: NightReport, run_id: str, kind: str
+) -> Callable[[Connection], None] | None:
     from tasks.notify_night import is_news, night_message
 
-    found = report()
-    return telling(services, night_message(found, run_id)) if is_news(services, found.result, kind) else None
+    return telling(services, night_message(report, run_id)) if is_news(services, report.result, kind) else None
 
 
 def send_now(services: Services) -> None:

@@ -21,6 +21,7 @@ MOST_COLUMNS = 3
 MOST_LINES = 12
 _ABOUT: dict[Status, tuple[Kind, Severity]] = {
     "done": ("night_done", "medium"),
+    "skipped": ("night_done", "medium"),
     "partial": ("night_partial", "medium"),
     "failed": ("night_failed", "high"),
     "blocked": ("night_blocked", "high"),

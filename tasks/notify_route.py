@@ -124,14 +124,16 @@ class Sender:
             held = self._held(notice)
             if held is None:
                 continue
-            page = self._page(held)
-            reason = courier.send(letter(held.message, page, attach=takes_report(route, address)))
+            began = self._clock.passed()
+            reason = courier.send(letter(held.message, self._page(held), attach=takes_report(route, address)))
             if reason is None:
                 self._services.state.mark_sent(held, self._clock.now())
                 self._sending.taken += 1
-            else:
-                self._refused(held, reason)
-                failures += 1
+                continue
+            self._refused(held, reason)
+            failures += 1
+            if self._clock.passed() - began > self._settings.timeout.total_seconds() / 2:  # it hangs
+                return
 
     def _held(self, notice: Notice) -> Notice | None:
         return self._services.state.hold_notice(notice, self._clock.now() + self._settings.timeout + HOLD_SLACK)

@@ -94,6 +94,27 @@ def send(invocation: Invocation, failed: bool, as_json: bool) -> int:
     return Exit.FAILED if sending.refusals else Exit.DONE
 
 
+@notify.command()
+@click.argument("numbers", metavar="[NUMBER]...", nargs=-1, type=int)
+@click.option("--failed", is_flag=True, help="All that were given up.")
+@click.option("--by", metavar="NAME", help="Who says so; the user of this machine where no name is given.")
+@with_json
+@click.pass_obj
+def forget(invocation: Invocation, numbers: tuple[int, ...], failed: bool, by: str | None, as_json: bool) -> int:
+    """Let nobody be reminded of messages that were given up; NUMBER is that of `notify list`."""
+    from tasks.night import actor
+
+    if bool(numbers) == failed:
+        raise UsageError("say which messages are meant, in one way", hint="sereno notify forget NUMBER, or --failed")
+    with _opened(invocation) as services:
+        count = services.state.forget_notices((by or "").strip() or actor(), None if failed else numbers)
+    if as_json:
+        show({"forgotten": count})
+    else:
+        say(f"{count} forgotten")
+    return Exit.DONE
+
+
 @contextmanager
 def _opened(invocation: Invocation) -> Iterator[Services]:
     from infra.runtime.project import quiet_environment

@@ -63,7 +63,7 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
 @click.pass_obj
 def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool) -> int:
     """Show what became of the last nights of the dataset NAME, or of every dataset."""
-    from infra.cli.status_table import nights_of
+    from infra.cli.status_table import nights_of, notices_said
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
@@ -72,6 +72,7 @@ def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool
     names = [dataset] if dataset else sorted(path.stem for path in project.datasets.glob("*.yaml"))
     with open_services(project, resolved.settings) as services:
         nights = [night for name in names for night in nights_of(services, name, last)]
+        notices = notices_said(services.state)
     if as_json:
         show(nights)
         return Exit.DONE
@@ -79,6 +80,8 @@ def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool
         say("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
     if not nights:
         say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
+    for line in notices:
+        say(line)
     return Exit.DONE
 
 

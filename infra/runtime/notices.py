@@ -20,8 +20,8 @@ from infra.runtime.state_tables import notices
 from schemas.failpoints import durable
 from schemas.message import Message
 
-NoticeStatus: TypeAlias = Literal["waiting", "sending", "sent", "failed"]
-"""`sending`: a process is at it, until `not_before`; then whoever comes next takes it over."""
+NoticeStatus: TypeAlias = Literal["waiting", "sending", "sent", "failed", "forgotten"]
+"""`sending`: a process is at it, until `not_before`, when another takes it over. `failed`: it was given up."""
 
 NOTICE_STATUSES: tuple[NoticeStatus, ...] = get_args(NoticeStatus)
 NOTICE_FAILED = "notice_failed"
@@ -151,6 +151,22 @@ class NoticeStore:
                 update(notices).where(*wanted).values(status="waiting", attempts=0, not_before=now)
             )
         return changed.rowcount
+
+    def forget_notices(self, actor: str, numbers: Iterable[int] | None = None) -> int:
+        """Let nobody be reminded of messages that were given up: all, or those of the numbers; return how many.
+
+        They stay in the table, as `forgotten`, and who did so is an event.
+        """
+        wanted = [notices.c.status == "failed"]
+        if numbers is not None:
+            wanted.append(notices.c.id.in_(list(numbers)))
+        with writing(self._engine) as connection:
+            query = update(notices).where(*wanted).values(status="forgotten").returning(notices.c.id)
+            gone = sorted(connection.execute(query).scalars())
+            if gone:
+                said = f"{len(gone)} message{'s' if len(gone) > 1 else ''} that nobody took forgotten"
+                write_event(connection, Event("notices_forgotten", said, actor=actor, detail={"notices": gone}))
+        return len(gone)
 
     def _change_notice(
         self, notice: Notice, values: dict[str, Any], also: Callable[[Connection], None] | None = None
