@@ -52,7 +52,9 @@ class Route(Frozen):
         None, description="The environment variable that holds its address.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
     )
     url_file: str | None = Field(
-        None, description="The file that holds its address, relative to the project folder.", min_length=1
+        None,
+        description="The file that holds its address, relative to the project folder.",
+        pattern=r"^[^:]+$",
     )
     datasets: tuple[str, ...] = Field(
         (), description="If given, only what is about these datasets: names, or `flows*`."

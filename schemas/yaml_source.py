@@ -6,6 +6,7 @@ Only data is read: PyYAML's safe constructors, no tags, no aliases that multiply
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ M = typing.TypeVar("M", bound=BaseModel)
 MAX_BYTES = 4_000_000
 # Ten times as fast as the one in Python, which reads a project of hundreds of datasets in half a minute.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"]+", re.IGNORECASE)
 PLAIN_TAGS = frozenset({"map", "seq", "str", "int", "float", "bool", "null", "timestamp"})
 
 
@@ -252,7 +254,8 @@ def _models(kind: Any) -> list[type[BaseModel]]:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    """A value, bounded; of an address, which may hold a password, only how it begins."""
+    text = _ADDRESS.sub(r"\1***", repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date as Date
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ _ABOUT: dict[Status, tuple[Kind, Severity]] = {
     "blocked": ("night_blocked", "high"),
     "missing": ("night_missing", "high"),
 }
+_BELOW = re.compile(r"\b(see(?: champion and challenger)?|the first alert|what failed) below\b")
 _SAID_BEFORE = ("status", "alerts", "suppressed", "rows")
 """What two ends of a night must have in common, beside the first line of the reason, for the second to be no news."""
 
@@ -54,7 +56,7 @@ def night_message(report: NightReport, run_id: str) -> Message:
         facts=_facts(result),
         header=_header(shown) if shown.alerts else (),
         rows=tuple(_row(alert, shown) for alert in shown.alerts[:MOST_ALERTS]),
-        steps=tuple((step.text, step.command) for step in top.steps),
+        steps=tuple((_without_page(step.text), step.command) for step in top.steps),
         report=result.report is not None,
     )
 
@@ -77,10 +79,15 @@ def _outcome(result: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _lines(result: NightResult, top: Verdict) -> tuple[str, ...]:
-    reasons = [f"{reason.rule}: {reason.text}" if reason.rule else reason.text for reason in top.reasons]
+    reasons = [f"{reason.rule}: {reason.text}" if reason.rule else _without_page(reason.text) for reason in top.reasons]
     said = [top.sentence, *reasons, *(f"Warning: {warning}" for warning in result.warnings)]
     more = [f"And {len(said) - MOST_LINES} more, see the report."] if len(said) > MOST_LINES else []
     return (*said[:MOST_LINES], *more)
+
+
+def _without_page(text: str) -> str:
+    """A sentence of the report that points at another place of its page, as a message says it."""
+    return _BELOW.sub(r"\g<1> in the report", text).replace("see in the report", "see the report")
 
 
 def _facts(result: NightResult) -> tuple[tuple[str, str], ...]:
@@ -98,7 +105,7 @@ def _facts(result: NightResult) -> tuple[tuple[str, str], ...]:
 
 
 def _header(report: NightReport) -> tuple[str, ...]:
-    names = ("row", *(("entity",) if report.entity else ()), *(("time",) if report.event_time else ()))
+    names = ("key", *(("entity",) if report.entity else ()), *(("time",) if report.event_time else ()))
     return (*names, "score", "p-value", "why")
 
 

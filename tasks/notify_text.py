@@ -46,7 +46,8 @@ def as_html(message: Message, page: Path | None = None) -> str:
     """Return the message for mail."""
     from tasks.report_template import environment
 
-    return environment().get_template("message.html").render(message=message, page=page)
+    template = environment().get_template("message.html")
+    return template.render(message=message, page=page, named=lambda row: _named(message, row))
 
 
 def _text_lines(message: Message, page: Path | None) -> Iterator[str]:
@@ -57,7 +58,8 @@ def _text_lines(message: Message, page: Path | None) -> Iterator[str]:
     if message.rows:
         yield ""
         yield "The worst:"
-        yield from (f"{number}. {_named(message.header, row)}" for number, row in enumerate(message.rows, start=1))
+    for number, row in enumerate(message.rows, start=1):
+        yield f"{number}. " + ", ".join(f"{name} {_line(cell, 2 * _CELL)}" for name, cell in _named(message, row))
     if message.steps:
         yield ""
         yield "What to do:"
@@ -70,8 +72,9 @@ def _text_lines(message: Message, page: Path | None) -> Iterator[str]:
         yield f"Report: {_line(str(page))}"
 
 
-def _named(header: tuple[str, ...], row: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {_line(cell, 2 * _CELL)}" for name, cell in zip(header, row, strict=False) if cell)
+def _named(message: Message, row: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The cells of a row that hold something, each with the name of its column."""
+    return [(name, cell) for name, cell in zip(message.header, row, strict=False) if cell]
 
 
 def _line(text: str, limit: int = SENTENCE) -> str:
