@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from schemas.yaml_source import nearest
 
@@ -65,28 +65,29 @@ def check_address(address: str, *, insecure: bool = False) -> str:
 
 
 def _check_way(name: str, address: str) -> None:
-    parts = _split(address)
-    options = {key.lower(): value for key, value in parse_qsl(parts.query)}
+    options = {key.lower(): value for key, value in parse_qsl(address.partition("?")[2])}
     if options.get("verify", "yes").lower() in ("no", "false", "off", "0"):
         raise ValueError("`verify=no` lets anybody stand in for the receiver; say `insecure: true` if you mean it")
-    mode = options.get("mode", "").lower()
-    is_mail = name.startswith("mailto")
-    is_plain = mode not in _ENCRYPTED_MODES if is_mail and mode else name in PLAIN
-    host = options.get("smtp") or parts.hostname if is_mail else parts.hostname
-    if is_plain and not _is_this_machine(host or ""):
+    is_mail = name in ("mailto", "mailtos")
+    if not is_mail and name not in (*PLAIN, *WEBHOOKS):  # what stands there are tokens, the host is the service's own
+        return
+    mode = options.get("mode", "").lower() if is_mail else ""
+    is_plain = mode not in _ENCRYPTED_MODES if mode else name in PLAIN
+    host = (options.get("smtp") if is_mail else None) or _host(address)
+    if is_plain and not _is_this_machine(host):
         raise ValueError(
             f"the way by `{name}` to another machine is not encrypted; use `{name.rstrip('s')}s`, "
             "or say `insecure: true` if nobody else can read along"
         )
 
 
-def _split(address: str) -> SplitResult:
+def _host(address: str) -> str:
     try:
         parts = urlsplit(address)
-        parts.port  # noqa: B018 -- looks whether it is a number
+        host, _port = parts.hostname, parts.port
     except ValueError:
         raise ValueError("host or port of the address cannot be read") from None
-    return parts
+    return host or ""
 
 
 def _is_this_machine(host: str) -> bool:

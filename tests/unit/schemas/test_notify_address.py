@@ -15,6 +15,7 @@ from schemas.notify_address import MASK, PLAIN, SERVICES, check_address, without
         ("mailto://127.0.0.1:25?from=a@example.org&to=b@example.org", "mailto"),
         ("mailto://example.org?smtp=127.0.0.1", "mailto"),
         ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", "slack"),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544", "tgram"),
         ("https://example.org/hook?token=x", "https"),
         ("HTTPS://example.org/hook", "https"),
         ("http://localhost:8080/hook", "http"),
