@@ -66,7 +66,8 @@ def check_address(address: str, *, insecure: bool = False) -> str:
 
 def _check_way(name: str, address: str) -> None:
     options = {key.lower(): value for key, value in parse_qsl(address.partition("?")[2])}
-    if options.get("verify", "yes").lower() in ("no", "false", "off", "0"):
+    # Behind an address of the web all options are the receiver's own.
+    if name not in ("http", "https") and options.get("verify", "yes").lower() in ("no", "false", "off", "0"):
         raise ValueError("`verify=no` lets anybody stand in for the receiver; say `insecure: true` if you mean it")
     is_mail = name in ("mailto", "mailtos")
     if not is_mail and name not in (*PLAIN, *WEBHOOKS):  # what stands there are tokens, the host is the service's own

@@ -50,7 +50,7 @@ def test_what_runs_a_program_writes_here_or_answers_nothing_is_refused(name):
         ("mailto://localhost?smtp=example.org", "use `mailtos`"),
         ("mailtos://example.org?mode=insecure", "use `mailtos`"),
         ("gotify://example.org/secret", "use `gotifys`"),
-        ("https://example.org/secret?verify=no", "`verify=no` lets anybody stand in"),
+        ("jsons://example.org/secret?verify=no", "`verify=no` lets anybody stand in"),
         ("https://example.org:secret/", "host or port of the address cannot be read"),
     ],
 )
@@ -61,7 +61,7 @@ def test_what_is_refused_is_told_without_any_part_of_the_address(address, said):
     assert "example.org" not in str(error.value)
 
 
-@pytest.mark.parametrize("address", ["http://example.org/x", "mailto://example.org", "https://example.org?verify=no"])
+@pytest.mark.parametrize("address", ["http://example.org/x", "mailto://example.org", "jsons://example.org?verify=no"])
 def test_a_way_that_is_open_to_others_is_taken_where_that_is_said(address):
     assert check_address(address, insecure=True)
 

@@ -314,3 +314,36 @@ def test_two_broken_routes_tell_of_each_other_but_not_for_ever(make_services, we
     newest = services.state.events(kinds=[NOTICE_FAILED])[0]
     assert newest.id != event.id
     assert tell_fault(services, newest) == 0
+
+
+@pytest.fixture
+def self_signed(tmp_path):
+    """Certificate and key of this machine that nobody vouches for."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=localhost")
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(NOW - timedelta(days=2)).not_valid_after(NOW + timedelta(days=9))
+    plain = serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path = tmp_path / "server.pem"
+    path.write_bytes(key.private_bytes(pem, pkcs8, plain) + made.sign(key, hashes.SHA256()).public_bytes(pem))
+    return path
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_accepted_unless_that_is_said(make_services, webhook, self_signed):
+    webhook.encrypt(self_signed)
+    unchecked = f"jsons://127.0.0.1:{webhook.port}/hook?verify=no"
+    services = make_services(
+        {
+            "strict": {"url": f"https://127.0.0.1:{webhook.port}/hook"},
+            "unchecked": {"url": unchecked, "insecure": True},
+        }
+    )
+    tell(services, FAILED)
+    (refusal,) = send_waiting(services, NOW).refusals
+    assert (refusal.route, refusal.reason) == ("strict", "the certificate of the receiver is not accepted")
+    assert [post.path for post in webhook.posts] == ["/hook"]
+    assert standing(services) == [("strict", "waiting", 1), ("unchecked", "sent", 1)]
