@@ -17,7 +17,7 @@ from infra.runtime.refusals import described, remedy
 from infra.runtime.work import forget_run, resume_folder, work_folder
 from schemas.dataset import Dataset, load_dataset
 from schemas.errors import LockedNight, SerenoError
-from schemas.results import NightReport, NightResult
+from schemas.results import NightResult
 from tasks.conclude import conclude
 from tasks.input_sizes import input_sizes
 from tasks.night import (
@@ -31,7 +31,7 @@ from tasks.night import (
     training_fingerprint,
     window_of,
 )
-from tasks.notify import send_now, telling_night
+from tasks.notify import send_now, telling_end
 from tasks.page_drafts import settle_page
 from tasks.repair import put_right
 from tasks.stage_records import StageRecords
@@ -227,7 +227,7 @@ def _abandon(services: Services, request: NightRequest, run: Run, reason: str) -
     """The night is given up (a signal, an error outside the stages): it must not look as if it ran on."""
     result = request.blank(status="failed", reason=reason)
     try:
-        told = telling_night(services, lambda: NightReport(result=result, generated_at=""), run.id, run.kind)
+        told = telling_end(services, result, run)
         services.state.finish_run(run.id, "failed", result=result.model_dump(mode="json"), also=told)
     except LockedNight:  # it has its final row, or another run took it
         return

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from infra.runtime.events import Event
     from infra.runtime.notices import Notice
+    from infra.runtime.runs import Run
     from schemas.message import Message
-    from schemas.results import NightReport
+    from schemas.results import NightReport, NightResult
     from tasks.services import Services
 
 MOST_AT_ONCE = 8
@@ -73,32 +74,38 @@ def tell_fault(services: Services, event: Event) -> int:
     return 0 if message is None else tell(services, message, besides=(str(event.detail.get("route", "")),))
 
 
+def telling_end(services: Services, result: NightResult, run: Run) -> Callable[[Connection], None] | None:
+    """What writes how a night ended of which there is no more than its result; see `telling_night`."""
+    from schemas.results import NightReport
+
+    return telling_night(services, lambda: NightReport(result=result, generated_at=""), run)
+
+
 def telling_night(
-    services: Services, report: Callable[[], NightReport], run_id: str, kind: str
+    services: Services, report: Callable[[], NightReport], run: Run
 ) -> Callable[[Connection], None] | None:
     """What writes how a night ended, within the transaction of its final row; None where nobody is told.
+
+    A night that is done again and ends as before is no news.
 
     Args:
         services: The stores.
         report: Makes the night's report; not called without routes.
-        run_id: The run that ends it.
-        kind: The kind of the run: a night that is done again and ends as before is no news.
+        run: The run that ends it.
     """
     if not services.settings.notify.routes:
         return None
     try:
-        return _telling_news(services, report(), run_id, kind)
+        return _telling_news(services, report(), run)
     except Exception as error:  # noqa: BLE001 -- a message that cannot be made must not cost the night
         logger.warning("of the night's end nobody is told: %s: %s", type(error).__name__, error)
         return None
 
 
-def _telling_news(
-    services: Services, report: NightReport, run_id: str, kind: str
-) -> Callable[[Connection], None] | None:
+def _telling_news(services: Services, report: NightReport, run: Run) -> Callable[[Connection], None] | None:
     from tasks.notify_night import is_news, night_message
 
-    return telling(services, night_message(report, run_id)) if is_news(services, report.result, kind) else None
+    return telling(services, night_message(report, run.id)) if is_news(services, report.result, run.kind) else None
 
 
 def send_now(services: Services) -> None:

@@ -37,7 +37,7 @@ def end(services, a_bare_report):
         report = report.model_copy(update={"result": report.result.model_copy(update=values)})
         run = services.state.start_run("flows", NIGHT, kind, "fp")
         before = len(services.state.notices())
-        told = telling_night(services, lambda: report, run.id, kind)
+        told = telling_night(services, lambda: report, run)
         services.state.finish_run(run.id, status, result=report.result.model_dump(mode="json"), also=told)
         new = services.state.notices()[: len(services.state.notices()) - before]
         return sorted(notice.route for notice in new)
@@ -130,5 +130,6 @@ def test_a_message_that_cannot_be_made_does_not_cost_the_night(services, caplog)
     def breaks():
         raise ValueError("no report")
 
-    assert telling_night(services, breaks, "run-1", "run") is None
+    run = services.state.start_run("flows", NIGHT, "run", "fp")
+    assert telling_night(services, breaks, run) is None
     assert "nobody is told: ValueError: no report" in caplog.text
