@@ -106,6 +106,10 @@ def open_receiver(address: str, *, insecure: bool = False, seconds: float = 20.0
         except Exception as error:  # noqa: BLE001 -- plugins refuse an address with errors of many kinds
             heard.append(("WARNING", str(error)))
             raise Unusable(described(heard, address)) from None
+    from apprise import OverflowMode
+
+    if plugin.schemas().isdisjoint((*MAIL, *WEBHOOKS)):
+        plugin.overflow_mode = OverflowMode.SPLIT  # a chat refuses what is longer than it takes
     plugin.redirects = False  # a message that went elsewhere, perhaps without its body, was not taken
     plugin.request_rate_per_sec = min(plugin.request_rate_per_sec, MOST_PAUSE_SECONDS)
     plugin.socket_connect_timeout = plugin.socket_read_timeout = max(1.0, seconds - 1)

@@ -143,7 +143,6 @@ def send_waiting(services: Services, now: datetime | None = None, *, early: bool
     sending = Sending()
     if waiting:
         with ThreadPoolExecutor(min(MOST_AT_ONCE, len(waiting)), thread_name_prefix="sereno-notify") as pool:
-            routes = [Sender(services, name, clock, sending) for name in waiting]
-            for done in [pool.submit(route.send, waiting[route.name]) for route in routes]:
-                done.result()
+            routes = [pool.submit(Sender(services, name, clock).send, notices) for name, notices in waiting.items()]
+            sending = sum((route.result() for route in routes), Sending())
     return sending

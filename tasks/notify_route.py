@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ class Refusal:
     next_try: datetime | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sending:
     """What became of what waited.
 
@@ -58,7 +58,11 @@ class Sending:
     """
 
     taken: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: tuple[Refusal, ...] = ()
+
+    def __add__(self, other: Sending) -> Sending:
+        """Both together."""
+        return Sending(self.taken + other.taken, self.refusals + other.refusals)
 
 
 class Clock:
@@ -87,24 +91,27 @@ class Sender:
         services: The stores.
         name: The route.
         clock: Says what is now.
-        sending: Takes what becomes of it.
     """
 
-    def __init__(self, services: Services, name: str, clock: Clock, sending: Sending) -> None:
+    def __init__(self, services: Services, name: str, clock: Clock) -> None:
         self.name = name
         self._services = services
         self._settings = services.settings.notify
         self._clock = clock
-        self._sending = sending
+        self._sending = Sending()
 
-    def send(self, waiting: list[Notice]) -> None:
-        """Send the messages; what cannot be sent at all counts as tried."""
-        from tasks.courier import Courier, Unsendable
-
+    def send(self, waiting: list[Notice]) -> Sending:
+        """Send the messages, and return what became of them; what cannot be sent at all counts as tried."""
         route = self._settings.routes.get(self.name)
         if route is None:
             self._refuse_all(waiting, "sereno.yaml has no such route any more", for_good=True)
-            return
+        else:
+            self._send_by(route, waiting)
+        return self._sending
+
+    def _send_by(self, route: Route, waiting: list[Notice]) -> None:
+        from tasks.courier import Courier, Unsendable
+
         try:
             address = route.address(self._services.project.root)
             with Courier(address, insecure=route.insecure, seconds=self._settings.timeout.total_seconds()) as courier:
@@ -115,8 +122,7 @@ class Sender:
             self._refuse_all(waiting, f"the address cannot be used: {error}")
 
     def _send_each(self, courier: Courier, route: Route, address: str, waiting: list[Notice]) -> None:
-        from tasks.notify_text import letter
-
+        attach = takes_report(route, address)
         failures = 0
         for notice in waiting:
             if courier.is_gone or failures == MOST_FAILURES or self._clock.passed() > PASS_SECONDS:
@@ -125,15 +131,27 @@ class Sender:
             if held is None:
                 continue
             began = self._clock.passed()
-            reason = courier.send(letter(held.message, self._page(held), attach=takes_report(route, address)))
+            reason = self._handed_over(courier, held, attach=attach)
             if reason is None:
                 self._services.state.mark_sent(held, self._clock.now())
-                self._sending.taken += 1
+                self._sending += Sending(taken=1)
                 continue
             self._refused(held, reason)
             failures += 1
             if self._clock.passed() - began > self._settings.timeout.total_seconds() / 2:  # it hangs
                 return
+
+    def _handed_over(self, courier: Courier, held: Notice, *, attach: bool) -> str | None:
+        """Send a message, and return why it was not taken; None where it was."""
+        from tasks.notify_text import letter
+
+        if held.attempts > self._settings.tries:
+            return held.error or "whoever sent it died of it, each time"
+        try:
+            written = letter(held.message, self._page(held), attach=attach)
+        except Exception as error:  # noqa: BLE001 -- one message that cannot be written must not hold up the others
+            return f"it cannot be put in words: {type(error).__name__}"
+        return courier.send(written)
 
     def _held(self, notice: Notice) -> Notice | None:
         return self._services.state.hold_notice(notice, self._clock.now() + self._settings.timeout + HOLD_SLACK)
@@ -156,7 +174,8 @@ class Sender:
         wait = min(FIRST_WAIT * 2 ** min(held.attempts - 1, 30), self._settings.longest_wait)
         next_try = None if is_over else now + wait
         self._services.state.mark_refused(held, reason, now, next_try=next_try)
-        self._sending.refusals.append(Refusal(self.name, held.message.subject, reason, held.attempts, next_try))
+        refusal = Refusal(self.name, held.message.subject, reason, held.attempts, next_try)
+        self._sending += Sending(refusals=(refusal,))
 
 
 def takes_report(route: Route, address: str) -> bool:

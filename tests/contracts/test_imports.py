@@ -33,6 +33,7 @@ def test_imports_go_one_way(checkout):
         ("models/stored.py", "import infra.runtime\n"),
         ("infra/runtime/computed.py", "import models\n"),
         ("flows/terminal.py", "import infra.cli\n"),
+        ("flows/sent.py", "import apprise\n"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_refused(checkout, tmp_path, module, text):

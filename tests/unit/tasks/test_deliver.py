@@ -98,6 +98,14 @@ def test_programs_get_a_value_as_it_is_and_chats_one_that_wakes_nobody(webhook, 
     assert "value @\N{WORD JOINER}everyone" in json.loads(webhook.posts[1].body)["text"]
 
 
+def test_a_text_that_is_longer_than_a_chat_takes_comes_in_parts(webhook):
+    chat = open_receiver(f"mmost://127.0.0.1:{webhook.port}/abcdefghijklmnop")
+    assert chat.take({**LETTER, "text": "word " * 2_000}) is None
+    parts = [post.json["text"] for post in webhook.posts]
+    assert len(parts) > 1
+    assert sum(part.count("word") for part in parts) == 2_000
+
+
 def test_a_plugin_that_raises_has_not_taken_the_message(webhook, monkeypatch):
     receiver = open_receiver(webhook.url)
 

@@ -19,6 +19,7 @@ from schemas.failpoints import VARIABLE
 from schemas.message import Message
 from schemas.settings import Settings
 from tasks.notify import send_now, send_waiting, tell, tell_fault
+from tasks.notify_text import letter
 from tasks.services import Services
 
 NOW = datetime.now(UTC) + timedelta(hours=1)
@@ -89,7 +90,7 @@ def test_a_mail_has_text_page_and_the_report_as_an_attachment(make_services, mai
     page.parent.mkdir(parents=True)
     page.write_text("<!doctype html><p>naïve report</p>", encoding="utf-8")
     tell(services, FAILED)
-    assert send_waiting(services, NOW).refusals == []
+    assert send_waiting(services, NOW).refusals == ()
     assert mailbox.logins == [(mailbox.USER, mailbox.PASSWORD)]
     assert (mailbox.senders, mailbox.recipients) == (["sereno@example.org"], [["night-shift@example.org"]])
     (mail,) = mailbox.mails
@@ -154,7 +155,7 @@ def test_a_message_that_is_not_taken_waits_longer_each_time_until_it_is(make_ser
     assert (notice.status, notice.error, notice.sent_at) == ("waiting", said, None)
     first = notice.not_before
     assert timedelta(seconds=60) <= first - NOW < timedelta(seconds=90)
-    assert send_waiting(services, first - timedelta(seconds=1)).refusals == []
+    assert send_waiting(services, first - timedelta(seconds=1)).refusals == ()
     send_waiting(services, first)
     (notice,) = services.state.notices()
     assert timedelta(seconds=120) <= notice.not_before - first < timedelta(seconds=150)
@@ -200,7 +201,7 @@ def test_after_enough_tries_a_message_is_given_up_which_is_an_event_and_comes_ba
     (event,) = services.state.events(kinds=[NOTICE_FAILED])
     assert (event.level, event.dataset, event.night) == ("error", "flows", NIGHT)
     assert "in 2 tries: the receiver answered 503" in event.text
-    assert send_waiting(services, NOW + timedelta(days=9), early=True).refusals == []
+    assert send_waiting(services, NOW + timedelta(days=9), early=True).refusals == ()
     webhook.does = 200
     assert services.state.revive_notices(NOW) == 1
     assert send_waiting(services, NOW).taken == 1
@@ -282,6 +283,36 @@ def test_a_process_that_dies_between_sending_and_writing_sends_twice_rather_than
     assert send_waiting(services, later).taken == 1
     assert len(webhook.posts) == 2
     assert standing(services) == [("hook", "sent", 2)]
+
+
+def test_a_message_whose_senders_died_each_time_is_given_up(make_services, webhook):
+    services = make_services({"hook": {"url": webhook.url}}, tries=2)
+    tell(services, FAILED)
+    moment = NOW
+    for _ in range(2):
+        (notice,) = services.state.due_notices(moment)
+        moment += timedelta(hours=1)
+        services.state.hold_notice(notice, moment)
+    (refusal,) = send_waiting(services, moment).refusals
+    assert (refusal.reason, refusal.next_try) == ("whoever sent it died of it, each time", None)
+    assert webhook.posts == []
+    assert standing(services) == [("hook", "failed", 3)]
+
+
+def test_a_message_that_cannot_be_written_holds_up_no_other(make_services, webhook, monkeypatch):
+    services = make_services({"hook": {"url": webhook.url}})
+    for about in ("odd", "usual"):
+        tell(services, FAILED.model_copy(update={"about": about}))
+
+    def breaks_once(message, page, *, attach):
+        if message.about == "odd":
+            raise KeyError("what")
+        return letter(message, page, attach=attach)
+
+    monkeypatch.setattr("tasks.notify_text.letter", breaks_once)
+    sending = send_waiting(services, NOW)
+    assert [refusal.reason for refusal in sending.refusals] == ["it cannot be put in words: KeyError"]
+    assert sending.taken == 1
 
 
 def test_without_routes_nothing_is_written_or_started(make_services, monkeypatch):

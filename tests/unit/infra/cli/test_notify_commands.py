@@ -239,3 +239,13 @@ def test_no_part_of_an_address_is_left_anywhere(command, project, routes, webhoo
     found = [(name, secret) for name, content in everything.items() for secret in secrets if secret.encode() in content]
     assert found == []
     assert any("the mail server answered 550: no *** with *** for ***" in text for text in said)
+
+
+def test_doctor_says_whether_each_address_is_there_without_sending(run, routes, webhook):
+    routes({"hook": {"url": webhook.url}, "later": {"url_env": "NOT_SET"}})
+    found = {one["what"]: one for one in json.loads(run("doctor", "--json")[1])}
+    assert found["route hook"]["ok"]
+    assert "sereno notify test hook" in found["route hook"]["found"]
+    assert not found["route later"]["ok"]
+    assert "NOT_SET" in found["route later"]["found"]
+    assert webhook.posts == []
