@@ -136,13 +136,24 @@ def send_waiting(services: Services, now: datetime | None = None, *, early: bool
     Raises:
         StateError: The database failed.
     """
-    clock = Clock(now or datetime.now(UTC))
+    began = now or datetime.now(UTC)
+    clock = Clock(began)
     waiting: defaultdict[str, list[Notice]] = defaultdict(list)
-    for notice in services.state.due_notices(clock.now(), early=early):
+    for notice in services.state.due_notices(began, early=early):
         waiting[notice.route].append(notice)
-    sending = Sending()
-    if waiting:
-        with ThreadPoolExecutor(min(MOST_AT_ONCE, len(waiting)), thread_name_prefix="sereno-notify") as pool:
-            routes = [pool.submit(Sender(services, name, clock).send, notices) for name, notices in waiting.items()]
-            sending = sum((route.result() for route in routes), Sending())
+    if not waiting:
+        return Sending()
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, len(waiting)), thread_name_prefix="sereno-notify") as pool:
+        routes = [pool.submit(Sender(services, name, clock).send, notices) for name, notices in waiting.items()]
+        sending = sum((route.result() for route in routes), Sending())
+    if any(refusal.next_try is None for refusal in sending.refusals):
+        _tell_of_given_up(services, began)
     return sending
+
+
+def _tell_of_given_up(services: Services, since: datetime) -> None:
+    """Write for the other routes that messages were given up; sent the next time."""
+    from infra.runtime.notices import NOTICE_FAILED
+
+    for event in services.state.events(kinds=[NOTICE_FAILED], since=since):
+        tell_fault(services, event)
