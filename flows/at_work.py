@@ -31,6 +31,7 @@ from tasks.night import (
     training_fingerprint,
     window_of,
 )
+from tasks.notify import send_now, telling_end
 from tasks.page_drafts import settle_page
 from tasks.repair import put_right
 from tasks.stage_records import StageRecords
@@ -97,7 +98,7 @@ class AtWork:
 def do_night(
     session: Session, name: str, date: Date, options: NightOptions, stages: Sequence[Stage], report: Stage
 ) -> NightResult:
-    """Take the night, do its stages, report whatever came of them, and write the final row.
+    """Take the night, do its stages, report whatever came of them, write the final row, and tell who wants to know.
 
     A night that cannot even be begun (another run holds it, its dataset file is wrong) is told to the session with the
     error, and comes back as failed: an exception that left a flow would be stored by the orchestrator, as a pickle.
@@ -120,6 +121,7 @@ def do_night(
         error = caught
         result = NightResult(dataset=name, date=date.isoformat(), status="failed", reason=_said(session, caught))
     session.tell(result, error)
+    send_now(session.services)
     return result
 
 
@@ -225,7 +227,8 @@ def _abandon(services: Services, request: NightRequest, run: Run, reason: str) -
     """The night is given up (a signal, an error outside the stages): it must not look as if it ran on."""
     result = request.blank(status="failed", reason=reason)
     try:
-        services.state.finish_run(run.id, "failed", result=result.model_dump(mode="json"))
+        told = telling_end(services, result, run)
+        services.state.finish_run(run.id, "failed", result=result.model_dump(mode="json"), also=told)
     except LockedNight:  # it has its final row, or another run took it
         return
     except SerenoError:

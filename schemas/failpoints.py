@@ -21,6 +21,7 @@ Point: TypeAlias = Literal[
     "state.note",
     "state.record",
     "state.finish",
+    "notice.sent",
     "lake.create",
     "lake.rows",
     "lake.commit",

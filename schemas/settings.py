@@ -17,6 +17,8 @@ from pydantic import Field, PositiveInt, SecretStr
 from schemas import failpoints, moment
 from schemas.dataset import NAME
 from schemas.detector import Frozen
+from schemas.errors import ConfigError
+from schemas.notify import NotifySettings
 from schemas.service import ServiceSettings
 from schemas.yaml_source import Location, YamlSource, dotted, read_yaml, validate_model
 
@@ -91,6 +93,7 @@ class Settings(Frozen):
     service: ServiceSettings = Field(
         default_factory=ServiceSettings, description="Where the service listens, and what it takes from whom."
     )
+    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told what.")
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def load_settings(
     origin = {dotted(where): f"sereno.yaml, line {line}" for where, line in source.lines.items() if where}
     values = source.values
     for where, text, name in _from_environment(os.environ if environ is None else environ):
-        _put(values, where, yaml.safe_load(text) if text else None)
+        _put(values, where, _value_of(name, text))
         origin[dotted(where)] = name
     for dots, value in (flags or {}).items():
         if value is not None:
@@ -146,6 +149,16 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[Location, str, s
     ]
 
 
+def _value_of(name: str, text: str) -> Any:
+    """What a variable says; its text may be a secret, and stands in no error."""
+    try:
+        return yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"{name}: its text is not YAML", hint="put what has `: `, `#` or brackets in it in quotes"
+        ) from None
+
+
 def _put(values: dict[str, Any], where: Location, value: Any) -> None:
     for part in where[:-1]:
         inner = values.get(str(part))
@@ -155,4 +168,12 @@ def _put(values: dict[str, Any], where: Location, value: Any) -> None:
     values[str(where[-1])] = value
 
 
-__all__ = ["NAME", "ClusterSettings", "InputSettings", "ResolvedSettings", "Settings", "load_settings"]
+__all__ = [
+    "NAME",
+    "ClusterSettings",
+    "InputSettings",
+    "NotifySettings",
+    "ResolvedSettings",
+    "Settings",
+    "load_settings",
+]

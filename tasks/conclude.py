@@ -13,6 +13,7 @@ from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 
 if TYPE_CHECKING:
+    from infra.runtime.runs import Run
     from tasks.night import Night, NightRequest
     from tasks.services import Services
 
@@ -68,12 +69,31 @@ def missing_night(services: Services, request: NightRequest, reason: str, run_id
     return result
 
 
+def conclude_missing(services: Services, request: NightRequest, reason: str, run: Run) -> NightResult:
+    """Write the report and the final row of a night of which nothing arrived.
+
+    Raises:
+        LockedNight: Another run took the night meanwhile; nothing of this one counts.
+    """
+    from tasks.notify import telling_end
+    from tasks.overview import refresh_overview
+    from tasks.page_drafts import settle_page
+
+    result = missing_night(services, request, reason, run.id)
+    told = telling_end(services, result, run)
+    services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"), also=told)
+    settle_page(services, request.dataset.name, request.date)
+    refresh_overview(services, request.date)
+    return result
+
+
 def conclude(night: Night, failure: Exception | None) -> NightResult:
     """Write the night's final row: from here on its tables count, and its report is the night's page.
 
     Raises:
         LockedNight: Another run took the night meanwhile; nothing of this one counts.
     """
+    from tasks.notify import telling_night
     from tasks.overview import refresh_overview
     from tasks.page_drafts import settle_page
 
@@ -87,6 +107,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         versions=night.versions,
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
+        also=telling_night(night.services, lambda: _report_of(night, result), night.run),
     )
     settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)

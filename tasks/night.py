@@ -327,18 +327,12 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
 
 
 def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
-    from tasks.conclude import missing_night
-    from tasks.overview import refresh_overview
-    from tasks.page_drafts import settle_page
+    from tasks.conclude import conclude_missing
 
     run = services.state.start_run(
         request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
     )
-    result = missing_night(services, request, reason, run.id)
-    services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
-    settle_page(services, request.dataset.name, request.date)
-    refresh_overview(services, request.date)
-    return result
+    return conclude_missing(services, request, reason, run)
 
 
 def accepted_run(services: Services, request: NightRequest) -> Run:

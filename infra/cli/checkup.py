@@ -98,6 +98,7 @@ def _project(project: Project, settings: Settings) -> Iterator[Finding]:
     )
     yield _writable(project.root)
     yield from _datasets(project)
+    yield from _routes(project, settings)
     yield from _stores(project, settings)
 
 
@@ -118,6 +119,17 @@ def _datasets(project: Project) -> Iterator[Finding]:
         else:
             found = f"{len(dataset.columns)} columns, {len(dataset.features)} features"
             yield Finding(f"dataset {path.stem}", bool(dataset.features), found, "no column is a feature")
+
+
+def _routes(project: Project, settings: Settings) -> Iterator[Finding]:
+    for name, route in settings.notify.routes.items():
+        try:
+            route.address(project.root)
+        except ConfigError as error:
+            hint = "mend it in sereno.yaml, or where it says that the address is"
+            yield Finding(f"route {name}", False, error.message, error.hint or hint)
+        else:
+            yield Finding(f"route {name}", True, f"its address is there; does it work? sereno notify test {name}")
 
 
 def _stores(project: Project, settings: Settings) -> Iterator[Finding]:

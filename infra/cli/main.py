@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "incidents": ("infra.cli.incident_commands", "incidents"),
     "schedule": ("infra.cli.schedule_commands", "schedule"),
     "up": ("infra.cli.up_command", "up"),
+    "notify": ("infra.cli.notify_commands", "notify"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -68,6 +69,7 @@ SUMMARIES = {
     "incidents": "Say what alerts were, and see what was said.",
     "schedule": "Turn schedules on and off, and see what comes.",
     "up": "Keep everything running: schedules, servers, runs.",
+    "notify": "Try the routes, see what was told, and send what waits.",
 }
 
 

@@ -27,6 +27,7 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
     from infra.runtime.work import remove_stale_work
     from schemas.results import NightResult
     from tasks.night import NightRequest, look_at
+    from tasks.notify import send_now
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
@@ -37,6 +38,8 @@ def one_night(invocation: Invocation, name: str, night: Date, options: NightOpti
         if not isinstance(found, NightResult):
             # Before anything slow is started; the flow asks again when it takes the night.
             services.state.check_free(name, night)
+        elif found.status == "missing":
+            send_now(services)
     if isinstance(found, NightResult):
         if remove_stale_work(project):
             told_of_the_dead(project, resolved.settings)

@@ -65,7 +65,7 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
 def status(invocation: Invocation, dataset: str | None, last: int, only_service: bool, as_json: bool) -> int:
     """Show what became of the last nights of the dataset NAME, or of every dataset, and how the service is."""
     from infra.cli.service_status import service_lines, service_of
-    from infra.cli.status_table import nights_of
+    from infra.cli.status_table import nights_of, notices_said
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
@@ -75,6 +75,7 @@ def status(invocation: Invocation, dataset: str | None, last: int, only_service:
     with open_services(project, resolved.settings) as services:
         nights = [] if only_service else [night for name in names for night in nights_of(services, name, last)]
         service = service_of(services, dataset)
+        notices = notices_said(services.state)
     if as_json:
         show(service if only_service else nights)
         return Exit.DONE
@@ -84,6 +85,8 @@ def status(invocation: Invocation, dataset: str | None, last: int, only_service:
         say(line)
     if not nights and not only_service:
         say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
+    for line in notices:
+        say(line)
     return Exit.DONE
 
 

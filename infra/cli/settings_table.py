@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
+
+from schemas.schedule import written_length
 
 if TYPE_CHECKING:
     from schemas.settings import ResolvedSettings
@@ -19,10 +22,9 @@ def rows_of(resolved: ResolvedSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _flat(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
+def _flat(model: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in model.items() if isinstance(model, Mapping) else model:
+        if isinstance(value, BaseModel) or (isinstance(value, Mapping) and value):
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
@@ -40,4 +42,6 @@ def _origin(resolved: ResolvedSettings, name: str) -> str:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "********"
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, timedelta):
+        return written_length(value)
+    return [_shown(part) for part in value] if isinstance(value, tuple | list) else value

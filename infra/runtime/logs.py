@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,15 +64,23 @@ class SecretFilter(logging.Filter):
 
 
 def secrets_of(settings: BaseModel) -> list[str]:
-    """Return the values of every setting that is marked secret."""
-    found: list[str] = []
-    for name in type(settings).model_fields:
-        value: Any = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            found.append(value.get_secret_value())
-        elif isinstance(value, BaseModel):
-            found.extend(secrets_of(value))
-    return found
+    """Return the values of every setting that is marked secret, also those within lists and maps."""
+    return list(_secrets_in(settings))
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+        return
+    inner: Iterable[Any] = ()
+    if isinstance(value, BaseModel):
+        inner = (getattr(value, name) for name in type(value).model_fields)
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    for part in inner:
+        yield from _secrets_in(part)
 
 
 class JsonLines(logging.Formatter):

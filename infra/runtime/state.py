@@ -10,6 +10,7 @@ from typing import Self
 from infra.runtime.events import EventStore
 from infra.runtime.figures import FigureStore
 from infra.runtime.labels import LabelStore
+from infra.runtime.notices import NoticeStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
@@ -18,8 +19,10 @@ from infra.runtime.state_database import bring_up_to_date, check_revision, file_
 from infra.runtime.tokens import TokenStore
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, TokenStore, FigureStore):
-    """Runs, promotions, releases, labels, events, requests and tokens of one project; safe to use from several threads.
+class State(
+    RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, TokenStore, FigureStore, NoticeStore
+):
+    """Everything that is known of one project's nights; safe to use from several threads.
 
     Args:
         url: SQLAlchemy address, SQLite or PostgreSQL.

@@ -35,6 +35,7 @@ def test_imports_go_one_way(checkout):
         ("flows/terminal.py", "import infra.cli\n"),
         ("infra/dashboard/orchestrated.py", "import prefect\n"),
         ("tasks/asked.py", "import infra.dashboard\n"),
+        ("flows/sent.py", "import apprise\n"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_refused(checkout, tmp_path, module, text):
