@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recalibrate": ("infra.cli.recalibrate_command", "recalibrate"),
     "quarantine": ("infra.cli.quarantine_commands", "quarantine"),
     "incidents": ("infra.cli.incident_commands", "incidents"),
+    "tokens": ("infra.cli.token_commands", "tokens"),
+    "audit": ("infra.cli.token_commands", "audit"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -60,6 +62,8 @@ SUMMARIES = {
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
     "incidents": "Say what alerts were, and see what was said.",
+    "tokens": "Say who may speak to the HTTP side.",
+    "audit": "Show what happened and who did it.",
 }
 
 
