@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recalibrate": ("infra.cli.recalibrate_command", "recalibrate"),
     "quarantine": ("infra.cli.quarantine_commands", "quarantine"),
     "incidents": ("infra.cli.incident_commands", "incidents"),
+    "lineage": ("infra.cli.lineage_command", "lineage"),
     "tokens": ("infra.cli.token_commands", "tokens"),
     "audit": ("infra.cli.token_commands", "audit"),
 }
@@ -62,6 +63,7 @@ SUMMARIES = {
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
     "incidents": "Say what alerts were, and see what was said.",
+    "lineage": "Say where a night's scores came from.",
     "tokens": "Say who may speak to the HTTP side.",
     "audit": "Show what happened and who did it.",
 }

@@ -9,6 +9,7 @@ from typing import Self
 
 from infra.runtime.events import EventStore
 from infra.runtime.figures import FigureStore
+from infra.runtime.inputs import InputStore
 from infra.runtime.labels import LabelStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
@@ -18,7 +19,17 @@ from infra.runtime.state_database import bring_up_to_date, check_revision, make_
 from infra.runtime.tokens import TokenStore
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, TokenStore, FigureStore):
+class State(
+    RunStore,
+    InputStore,
+    PromotionStore,
+    ReleaseStore,
+    LabelStore,
+    EventStore,
+    RequestStore,
+    TokenStore,
+    FigureStore,
+):
     """Runs, promotions, releases, labels, events, requests and tokens of one project; safe to use from several threads.
 
     Args:
