@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from infra.runtime.events import Event
 from infra.runtime.figures import RunCount
+from infra.runtime.promotions import Action
 from infra.runtime.requests import Asked
+from infra.runtime.run_row import Kind, Status
 from infra.runtime.state import State
 from infra.runtime.state_tables import events, requests, runs
 from schemas.errors import StateError
@@ -65,6 +67,41 @@ def test_counting_reads_an_index_and_no_row(state: State, columns: tuple[sa.Colu
     with state._engine.connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query.compile(state._engine)}").all()
     assert all("COVERING INDEX" in step[-1] for step in plan), plan
+
+
+def test_how_last_nights_stand_is_what_each_dataset_says_by_itself(state: State) -> None:
+    def over(dataset: str, night: int, kind: Kind, status: Status) -> None:
+        run = state.start_run(dataset, date(2026, 9, night), kind, "fp")
+        state.finish_run(run.id, status, result={"alerts": night}, versions={"accepted": 1}, counters={"rows": 1})
+
+    over("flows", 20, "run", "done")
+    over("flows", 21, "run", "done")
+    over("flows", 20, "run", "failed")
+    over("flows", 22, "train", "done")
+    state.start_run("flows", date(2026, 9, 23), "run", "fp")
+    over("machines", 20, "run", "done")
+    over("machines", 20, "release", "done")
+    over("hosts", 20, "validate", "blocked")
+    over("hosts", 20, "release", "failed")
+    names = ["flows", "hosts", "machines", "other"]
+    found = state.standing_nights(names)
+    alone = [run for name in names for run in state.last_nights(name, 1, running=False)]
+    assert [(run.id, run.status, run.result) for run in found] == [(run.id, run.status, run.result) for run in alone]
+    assert [run.kind for run in found] == ["run", "validate", "release"]
+
+
+def test_champions_are_what_each_dataset_says_by_itself(state: State) -> None:
+    acted: list[tuple[str, str, Action]] = [
+        ("flows", "1", "promoted"),
+        ("flows", "2", "promoted"),
+        ("flows", "3", "refused"),
+        ("flows", "1", "rolled_back"),
+        ("hosts", "1", "registered"),
+        ("machines", "7", "promoted"),
+    ]
+    for dataset, version, action in acted:
+        state.record(dataset, version, "a" * 64, action, reason="r", actor="ana")
+    assert state.champions() == [state.champion("flows"), state.champion("machines")]
 
 
 def test_a_state_whose_tables_are_gone_does_not_answer(state: State) -> None:
