@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.dashboard.app import ROUTERS, Routes
-from infra.dashboard.door import HEADERS
+from infra.dashboard.door import HEADERS, Door
+from schemas.service import ServiceSettings
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
@@ -136,6 +137,11 @@ def test_every_answer_has_the_headers_that_keep_a_browser_safe(served, path, rol
     assert answer.headers["Server"] is None
     assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
     assert answer.headers["Strict-Transport-Security"] is None
+
+
+def test_by_tls_a_browser_is_told_to_stay_with_it():
+    by_tls = Door(None, None, ServiceSettings(certificate="c.pem", certificate_key="k.pem"))
+    assert by_tls._headers["Strict-Transport-Security"].startswith("max-age=")
 
 
 def test_no_other_site_is_let_to_ask(served):
