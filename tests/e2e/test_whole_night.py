@@ -78,7 +78,7 @@ def test_the_scores_lead_back_to_files_detector_and_training_nights(watched: dic
     assert [night["night"] for night in facets["sereno_training"]["nights"]] == report["training"]["nights"]
     assert all(night["files"] for night in facets["sereno_training"]["nights"])
     with closing(sqlite3.connect(root / "state" / "mlflow.db")) as database:
-        told = dict(database.execute("SELECT dataset_digest, dataset_source FROM datasets").fetchall())
+        told = dict(database.execute("SELECT digest, dataset_source FROM datasets").fetchall())
     assert {digest.split()[0] for digest in told} == {*report["training"]["nights"], ATTACKED}
     assert delivered in next(source for digest, source in told.items() if digest.startswith(ATTACKED))
 
