@@ -20,6 +20,7 @@ from schemas.errors import LockedNight, SerenoError
 from schemas.results import NightResult
 from tasks.conclude import conclude
 from tasks.input_sizes import input_sizes
+from tasks.lineage_record import log_lineage
 from tasks.night import (
     PIPELINE_PROTOCOL,
     Due,
@@ -137,6 +138,8 @@ def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence
         _through(work, stages)
         _through(work, [report])
         result = conclude(work.night, work.failure)
+        if work.failure is None:
+            log_lineage(work.night)
         if result.status not in RESUMED:
             forget_run(work.night.services.project, request.dataset.name, request.date, work.night.run.id)
         return result
@@ -175,6 +178,7 @@ def train_only(
             services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
             raise
         services.state.finish_run(run.id, "done", result=decision.model_dump(mode="json"))
+        log_lineage(work.night)
         forget_run(services.project, name, request.date, run.id)
     return decision
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.mlflow_inputs import LoggedInput, log_inputs
 from models.mlflow_model import bundle_folder, settings_of, write_model_folder
 from models.mlflow_repair import RUN_TAG, end_stopped
 from models.mlflow_runs import close_leftovers, log_training, runs_of
@@ -157,6 +158,18 @@ class Registry:
         with told("read a run"):
             client = self._connected()
             return _info(item, client.get_run(item.run_id) if item.run_id else None)
+
+    def log_inputs(self, name: str, version: str, inputs: Sequence[LoggedInput]) -> None:
+        """Add to a version's run what it was trained on, or what it scored.
+
+        Raises:
+            UsageError: There is no such version.
+            SerenoError: MLflow refused.
+        """
+        item = self._model_version(name, version)
+        if item.run_id:
+            with told("write down inputs"):
+                log_inputs(self._connected(), item.run_id, inputs)
 
     def download(self, name: str, version: str, to: Path | None = None) -> Path:
         """Return a local folder with a version's bundle; what lies on this machine's disk is not copied.

@@ -6,11 +6,14 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from infra.runtime.inputs import with_inputs
 from infra.runtime.logs import SecretFilter, secrets_of
 from infra.runtime.refusals import described as refused
 from infra.runtime.refusals import free_space, of_prefect, remedy
+from infra.runtime.state_database import all_of
 from schemas.errors import BlockedNight, NoInput, SerenoError
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
+from tasks.lineage_record import inputs_of
 
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
@@ -107,7 +110,10 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         versions=night.versions,
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
-        also=telling_night(night.services, lambda: _report_of(night, result), night.run),
+        also=all_of(
+            with_inputs(night.run.id, inputs_of(night)),
+            telling_night(night.services, lambda: _report_of(night, result), night.run),
+        ),
     )
     settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)

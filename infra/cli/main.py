@@ -43,6 +43,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("infra.cli.schedule_commands", "schedule"),
     "up": ("infra.cli.up_command", "up"),
     "notify": ("infra.cli.notify_commands", "notify"),
+    "lineage": ("infra.cli.lineage_command", "lineage"),
+    "tokens": ("infra.cli.token_commands", "tokens"),
+    "audit": ("infra.cli.token_commands", "audit"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -70,6 +73,9 @@ SUMMARIES = {
     "schedule": "Turn schedules on and off, and see what comes.",
     "up": "Keep everything running: schedules, servers, runs.",
     "notify": "Try the routes, see what was told, and send what waits.",
+    "lineage": "Say where a night's scores came from.",
+    "tokens": "Say who may speak to the HTTP side.",
+    "audit": "Show what happened and who did it.",
 }
 
 

@@ -44,13 +44,17 @@ def _serve(project: Project, settings: Settings, child: tuple[socket.socket, int
     from infra.dashboard.app import make_app
 
     listening = child[0] if child is not None else listen(settings.service)
+    url = url_of(settings.service, listening)
+
+    def say() -> None:
+        sys.stderr.write(f"serving {project.root.name} at {url}\n")
+        sys.stderr.flush()
+
     with open_services(project, settings) as services, listening:
-        said = say_on(child[1]) if child is not None else None
-        server = make_server(make_app(services), settings.service, project.root, said)
+        answers = say if child is None else say_on(child[1])
+        server = make_server(make_app(services), settings.service, project.root, answers)
         if child is not None:
             end_with_parent(server)
-        else:
-            sys.stderr.write(f"serving {project.root.name} at {url_of(settings.service, listening)}\n")
         server.run(sockets=[listening])
     return 0 if server.started else 3
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from infra.dashboard import asking, health, metrics_route, nights, pages, records, saying
 from infra.dashboard.door import Door
@@ -51,7 +52,7 @@ class Routes(FastAPI):
             generate_unique_id_function=lambda route: route.name,
         )
         self.state.services = services
-        answer_problems(self, services)
+        answer_problems(self, services, methods_of)
         for router in ROUTERS:
             self.include_router(router)
         self.include_router(pages.described_by(self.openapi))
@@ -65,6 +66,12 @@ class Routes(FastAPI):
             found["components"]["schemas"][Problem.__name__] = Problem.model_json_schema()
             self.openapi_schema = found
         return self.openapi_schema
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods that the routes under a path take."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
 
 
 def make_app(services: Services) -> ASGIApp:

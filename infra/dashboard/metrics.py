@@ -84,7 +84,7 @@ class ProjectFigures(Collector):
         yield _gauge("requests_oldest_due_timestamp_seconds", "When the oldest that waits was due.", (), oldest)
 
     def _of_nights(self) -> Iterator[Metric]:
-        nights = list(self._last_nights())
+        nights = [(run, result_of(run)) for run in self._services.state.standing_nights(self._names())]
         yield _statuses(nights)
         for name, help_, unit in _NIGHT_GAUGES:
             yield _gauge(
@@ -97,17 +97,12 @@ class ProjectFigures(Collector):
         yield from _of_scores(nights)
         yield from _of_reports([(run, report_of(self._services.project, result)) for run, result in nights])
 
-    def _last_nights(self) -> Iterator[tuple[Run, NightResult]]:
-        for name in self._names():
-            for run in self._services.state.last_nights(name, 1, running=False):
-                yield run, result_of(run)
-
     def _of_datasets(self) -> Iterator[Metric]:
         state, names = self._services.state, self._names()
         switches = state.switches()
         on = [((name,), float(name in switches and switches[name].enabled)) for name in names]
         yield _gauge("schedule_enabled", "Whether its nights are done by themselves.", ("dataset",), on)
-        champions = [row for name in names if (row := state.champion(name)) is not None]
+        champions = [row for row in state.champions() if row.dataset in set(names)]
         since = [((row.dataset,), row.at.timestamp()) for row in champions]
         yield _gauge("champion_timestamp_seconds", "Since when its champion is in use.", ("dataset",), since)
         found = InfoMetricFamily("sereno_champion", "The version in use.", labels=("dataset",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +86,14 @@ def problems(*more: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"description": MEANING[code], "content": schema} for code in sorted({*ALWAYS, *more})}
 
 
-def answer_problems(app: FastAPI, services: Services) -> None:
-    """Have an application answer each error as a problem."""
+def answer_problems(app: FastAPI, services: Services, methods: Callable[[str], list[str]]) -> None:
+    """Have an application answer each error as a problem.
+
+    Args:
+        app: The application.
+        services: Whose secrets and folders no answer holds.
+        methods: What methods a path takes.
+    """
     masking = SecretFilter(secrets_of(services.settings))
     root = f"{services.project.root}/"
 
@@ -103,7 +109,7 @@ def answer_problems(app: FastAPI, services: Services) -> None:
 
     app.add_exception_handler(SerenoError, of_ours)
     app.add_exception_handler(Refused, lambda _request, error: _refused(error))
-    app.add_exception_handler(HTTPException, lambda _request, error: _of_the_framework(error))
+    app.add_exception_handler(HTTPException, lambda request, error: _of_the_framework(request, error, methods))
     app.add_exception_handler(RequestValidationError, lambda _request, error: _invalid(error))
     app.add_exception_handler(Exception, lambda _request, _error: _unforeseen())
 
@@ -112,13 +118,17 @@ def _refused(error: Exception) -> Response:
     return error.answer() if isinstance(error, Refused) else _unforeseen()
 
 
-def _of_the_framework(error: Exception) -> Response:
+def _of_the_framework(request: Request, error: Exception, methods: Callable[[str], list[str]]) -> Response:
     """Routing and the reading of bodies end so: no such path, another method, no JSON."""
     if not isinstance(error, HTTPException):
         return _unforeseen()
     words = {404: "There is nothing under this path.", 405: "This path does not take this method."}
     said = words.get(error.status_code, str(error.detail) or HTTPStatus(error.status_code).phrase)
-    return Refused(error.status_code, said, f"see what there is: {DESCRIPTION}", error.headers).answer()
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # The framework names the methods of the first route that it finds under a path.
+        headers["Allow"] = ", ".join(methods(request.scope["path"])) or headers.get("Allow", "GET")
+    return Refused(error.status_code, said, f"see what there is: {DESCRIPTION}", headers).answer()
 
 
 def _invalid(error: Exception) -> Response:

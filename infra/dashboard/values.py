@@ -42,13 +42,18 @@ def _as_moment(value: Any) -> datetime:
         raise ValueError(f"{value} is no moment of the calendar") from None
 
 
+def _as_whole(value: Any) -> Any:
+    """JSON knows one sort of number: 7.0 is as whole as 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 NightDate = Annotated[
     date, BeforeValidator(_as_night), WithJsonSchema({"type": "string", "format": "date", "pattern": NIGHT})
 ]
 Moment = Annotated[
     datetime, BeforeValidator(_as_moment), WithJsonSchema({"type": "string", "format": "date-time", "pattern": MOMENT})
 ]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Seed = Annotated[int, BeforeValidator(_as_whole), Field(ge=0, le=LARGEST_SEED)]
 Name = Annotated[str, Field(pattern=DATASET)]
 
 DatasetPath = Annotated[str, Path(pattern=DATASET, description="The dataset's name.")]

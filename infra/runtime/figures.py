@@ -1,16 +1,20 @@
-"""Counts of what is in the state, for metrics: each is answered from an index, however long the history is."""
+"""Figures of the state, for metrics: each is answered from an index, however long the history is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, bindparam, func, select
 
+from infra.runtime.promotions import CROWNING, Promotion
 from infra.runtime.requests import OPEN, RequestStatus
-from infra.runtime.run_row import Kind, Status
+from infra.runtime.run_row import COUNTING, Kind, Run, Status, as_run
 from infra.runtime.state_database import reading
-from infra.runtime.state_tables import events, requests, runs
+from infra.runtime.state_tables import events, promotions, requests, runs
+
+_LARGE = {"counters", "versions"}
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,30 @@ class FigureStore:
         query = select(events.c.kind, func.count()).group_by(events.c.kind).order_by(events.c.kind)
         with reading(self._engine) as connection:
             return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+    def standing_nights(self, datasets: Iterable[str]) -> list[Run]:
+        """Return the run that says how the last night of each dataset stands that is over.
+
+        As the last of `RunStore.last_nights` each, by one statement on one connection; without counters and versions,
+        which are large.
+        """
+        released = (runs.c.kind == "release") & runs.c.status.in_(COUNTING)
+        query = (
+            select(*(column for column in runs.c if column.name not in _LARGE))
+            .where(runs.c.dataset == bindparam("dataset"), runs.c.status != "running")
+            .where(runs.c.kind.in_(["run", "validate"]) | released)
+            .order_by(runs.c.night.desc(), runs.c.seq.desc())
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            found = (connection.execute(query, {"dataset": dataset}).mappings().first() for dataset in datasets)
+            return [as_run({**row, **{name: {} for name in _LARGE}}) for row in found if row is not None]
+
+    def champions(self) -> list[Promotion]:
+        """Return the row that made the champion of each dataset that has one."""
+        newest = (
+            select(func.max(promotions.c.id)).where(promotions.c.action.in_(CROWNING)).group_by(promotions.c.dataset)
+        )
+        query = select(promotions).where(promotions.c.id.in_(newest)).order_by(promotions.c.dataset)
+        with reading(self._engine) as connection:
+            return [Promotion(**row) for row in connection.execute(query).mappings()]

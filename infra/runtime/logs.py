@@ -21,6 +21,7 @@ _QUIET_LOGGERS = ("alembic", "botocore", "distributed", "fsspec", "great_expecta
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PATTERNS = (
     (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@]+(@)"), rf"\g<1>{MASK}\g<2>"),
+    (re.compile(r"\b(sereno_\d+_)[0-9a-f]{16,}"), rf"\g<1>{MASK}"),
     (re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"), rf"\g<1>{MASK}"),
     (
         re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
@@ -58,6 +59,6 @@ class Run:
     accepted_by: dict[str, Any] | None
 
 
-def as_run(row: RowMapping) -> Run:
+def as_run(row: RowMapping | Mapping[str, Any]) -> Run:
     """A row of the table `runs`."""
     return Run(**{**row, "night": date.fromisoformat(row["night"])})

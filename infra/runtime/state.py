@@ -9,6 +9,7 @@ from typing import Self
 
 from infra.runtime.events import EventStore
 from infra.runtime.figures import FigureStore
+from infra.runtime.inputs import InputStore
 from infra.runtime.labels import LabelStore
 from infra.runtime.notices import NoticeStore
 from infra.runtime.promotions import PromotionStore
@@ -20,7 +21,16 @@ from infra.runtime.tokens import TokenStore
 
 
 class State(
-    RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, TokenStore, FigureStore, NoticeStore
+    RunStore,
+    InputStore,
+    PromotionStore,
+    ReleaseStore,
+    LabelStore,
+    EventStore,
+    RequestStore,
+    TokenStore,
+    FigureStore,
+    NoticeStore,
 ):
     """Everything that is known of one project's nights; safe to use from several threads.
 

@@ -8,10 +8,10 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, inspect, make_url, text
@@ -26,6 +26,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 PAUSE_SECONDS = 0.02
 _ADVISORY_LOCK = 7_236_331_001
+
+Writer: TypeAlias = Callable[[Connection], None]
+"""Writes within a transaction that somebody else began."""
 
 
 def make_engine(url: str) -> Engine:
@@ -101,6 +104,17 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     with _told(engine), engine.connect().execution_options(sereno_writes=True) as connection, connection.begin():
         yield connection
+
+
+def all_of(*writers: Writer | None) -> Writer:
+    """One writer that does what each of several does, in their order, within one transaction."""
+
+    def write(connection: Connection) -> None:
+        for writer in writers:
+            if writer is not None:
+                writer(connection)
+
+    return write
 
 
 def check_revision(engine: Engine) -> bool:

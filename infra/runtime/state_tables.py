@@ -82,6 +82,22 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 
+# What a run read: written with its final row, so that each night that counts leads back to its files.
+run_inputs = Table(
+    "run_inputs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger),
+    Column("rows", BigInteger),
+    Index("run_inputs_by_run", "run_id", "id"),
+    sqlite_autoincrement=True,
+)
+
 promotions = Table(
     "promotions",
     metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -61,6 +62,25 @@ def test_a_night_goes_from_files_to_a_report(watched: dict[str, Any]):
     report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert report["training"]["nights"] == [FIRST, "2026-03-03", "2026-03-04"]
     assert len(report["alerts"]) == min(night["alerts"], 200)
+
+
+def test_the_scores_lead_back_to_files_detector_and_training_nights(watched: dict[str, Any], sereno):
+    root = watched["root"]
+    report = json.loads(Path(watched["run"].json["report"]).with_suffix(".json").read_text(encoding="utf-8"))
+    key = report["alerts"][0]["key"]
+    done = sereno("--project", root, "lineage", "flows", "--date", ATTACKED, "--key", key, "--json")
+    assert done.code == 0, done.err
+    facets = done.json["run"]["facets"]
+    delivered = hashlib.sha256((root / "incoming" / report["files"][0]["name"]).read_bytes()).hexdigest()
+    assert delivered in {one["facets"]["version"]["datasetVersion"] for one in done.json["inputs"]}
+    assert facets["sereno_row"]["line"] == report["alerts"][0]["source_line"]
+    assert facets["sereno_training"]["version"] == watched["run"].json["model"]["version"]
+    assert [night["night"] for night in facets["sereno_training"]["nights"]] == report["training"]["nights"]
+    assert all(night["files"] for night in facets["sereno_training"]["nights"])
+    with closing(sqlite3.connect(root / "state" / "mlflow.db")) as database:
+        told = dict(database.execute("SELECT digest, dataset_source FROM datasets").fetchall())
+    assert {digest.split()[0] for digest in told} == {*report["training"]["nights"], ATTACKED}
+    assert delivered in next(source for digest, source in told.items() if digest.startswith(ATTACKED))
 
 
 @pytest.mark.parametrize("tool", ["Polars", "DuckDB"])

@@ -252,3 +252,25 @@ def test_a_process_that_is_killed_while_files_are_copied_leaves_them_beside_the_
         register(registry, bundle)
     assert [str(tmp_path) in folder for folder in copied] == [True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "state"]
+
+
+def test_what_a_version_was_trained_on_and_scored_are_inputs_of_its_run_once_each(registry, tmp_path):
+    from models.mlflow_inputs import LoggedInput
+
+    register(registry, make_bundle(tmp_path / "one"))
+    trained = LoggedInput("flows", "2026-09-01 0123", "training", {"night": "2026-09-01", "samples": 1})
+    scored = LoggedInput("flows", "2026-09-02 4567", "scoring", {"files": [{"name": "a.csv", "sha256": "a" * 64}]})
+    registry.log_inputs("flows", "1", [])
+    registry.log_inputs("flows", "1", [trained])
+    registry.log_inputs("flows", "1", [trained, scored])
+    run = registry._client.get_run(registry._client.get_model_version("flows", "1").run_id)
+    found = {
+        (one.dataset.name, one.dataset.digest, one.tags[0].value): json.loads(one.dataset.source)
+        for one in run.inputs.dataset_inputs
+    }
+    assert found == {
+        ("flows", "2026-09-01 0123", "training"): trained.facts,
+        ("flows", "2026-09-02 4567", "scoring"): scored.facts,
+    }
+    with pytest.raises(UsageError, match="has no version 9"):
+        registry.log_inputs("flows", "9", [scored])

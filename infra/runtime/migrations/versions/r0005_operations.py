@@ -13,6 +13,19 @@ def upgrade() -> None:
     """Create the tables, and the index that counts runs."""
     op.create_index("runs_by_outcome", "runs", ["dataset", "kind", "status"])
     op.create_table(
+        "run_inputs",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("run_id", sa.String(40), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("bytes", sa.BigInteger),
+        sa.Column("rows", sa.BigInteger),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("run_inputs_by_run", "run_inputs", ["run_id", "id"])
+    op.create_table(
         "schedule_switches",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("dataset", sa.String(64), nullable=False),

@@ -61,6 +61,7 @@ def test_nothing_in_a_line_acts_on_a_terminal() -> None:
         ('{"api_key": "pnu_12345"}', "pnu_12345"),
         ("https://x/y?token=abc123&z=1", "abc123"),
         ("password: topsecret", "topsecret"),
+        (f"got sereno_12_{'0f' * 32}.", "0f0f"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str, hidden: str) -> None:

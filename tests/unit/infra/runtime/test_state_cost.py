@@ -110,6 +110,7 @@ QUESTIONS: dict[str, tuple[Callable[[State, date], Any], int]] = {
     "stale": (lambda state, _night: state.stale(), 0),
     "free": (lambda state, night: state.check_free("flows", night), 0),
     "done": (lambda state, night: state.find_done("flows", night - timedelta(days=1), "fp"), 1),
+    "how nights stand": (lambda state, _night: state.standing_nights(["flows", "machines"]), 2),
     "champion": (lambda state, _night: state.champion("flows"), 1),
     "a new bundle": (lambda state, _night: state.ledger("flows", bundle_hash="f" * 64), 0),
     "releases": (lambda state, night: state.releases("flows", night), 0),
