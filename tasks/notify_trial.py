@@ -13,6 +13,7 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.message import Message
     from tasks.services import Services
 
 
@@ -44,19 +45,24 @@ def try_routes(services: Services, names: Sequence[str]) -> list[Trial]:
 
 
 def _tried(services: Services, name: str) -> Trial:
+    from tasks.night import actor
+    from tasks.notify_messages import test_message
+
     start = time.monotonic()
-    reason = _sent(services, name)
+    reason = send_directly(services, name, test_message(name, datetime.now(UTC), actor()))
     return Trial(name, reason is None, reason or "", round(time.monotonic() - start, 3))
 
 
-def _sent(services: Services, name: str) -> str | None:
+def send_directly(services: Services, name: str, message: Message) -> str | None:
+    """Send one message on a route and keep nothing of it, for a trial, or where the outbox cannot be written.
+
+    Returns:
+        Why it was not taken, without any part of the address; None where it was.
+    """
     from tasks.courier import Courier, Unsendable
-    from tasks.night import actor
-    from tasks.notify_messages import test_message
     from tasks.notify_text import letter
 
     route, notify = services.settings.notify.routes[name], services.settings.notify
-    message = test_message(name, datetime.now(UTC), actor())
     try:
         address = route.address(services.project.root)
         with Courier(address, insecure=route.insecure, seconds=notify.timeout.total_seconds()) as courier:

@@ -102,7 +102,8 @@ def remind(services: Services, request: Request, now: datetime) -> None:
         f"{asked.dataset} {asked.night}: no report by {asked.deadline:%Y-%m-%d %H:%M} UTC; the request "
         f"{request.reason or 'is ' + request.status}. Look at it: sereno status {asked.dataset}"
     )
-    services.state.tell(Event("no_report", text, "error", asked.dataset, asked.night))
+    detail = {"due": asked.deadline.isoformat(), "reason": f"The request {request.reason or 'is ' + request.status}."}
+    services.state.tell(Event("no_report", text, "error", asked.dataset, asked.night, detail=detail))
 
 
 def _order(request: Request) -> tuple[object, ...]:

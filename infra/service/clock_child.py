@@ -30,6 +30,7 @@ def keep_time(ready: int, stop: threading.Event) -> None:
     from infra.runtime.project import find_project, quiet_environment
     from infra.service.clock import Clock
     from infra.service.launcher import PrefectLauncher
+    from infra.service.telling import Telling
     from schemas.settings import load_settings
     from tasks.services import open_services
 
@@ -45,6 +46,8 @@ def keep_time(ready: int, stop: threading.Event) -> None:
         client = stack.enter_context(get_client(sync_client=True))
         clock = Clock(services, PrefectLauncher(client), runs=settings.service.runs)
         deployments = Deployments(services, client)
+        telling = Telling(services, clock.faults)
+        threading.Thread(target=telling.run, args=(stop,), daemon=True, name="telling").start()
         os.write(ready, b"1")
         while not stop.wait(TURN_SECONDS):
             deployments.keep(clock)

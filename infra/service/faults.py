@@ -45,6 +45,11 @@ class Faults:
         self._untold.append(event)
         self.write()
 
+    @property
+    def untold(self) -> list[Event]:
+        """What is not written yet."""
+        return list(self._untold)
+
     def write(self) -> None:
         """Write down what is not written yet, in its order."""
         with suppress(StateError):

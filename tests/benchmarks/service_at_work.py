@@ -162,11 +162,11 @@ class Service:
 
 
 @contextmanager
-def up(project: Watched, **environ: str) -> Iterator[Service]:
-    """Start the service, wait until it is up, and stop it at the end."""
+def up(project: Watched, *, prefix: Sequence[str] = (), **environ: str) -> Iterator[Service]:
+    """Start the service, with a command that starts it where one is given; wait until it is up, stop it at the end."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SERENO_", "PREFECT_", "MLFLOW_"))}
     process = subprocess.Popen(
-        [str(SERENO), "--project", str(project.folder), "up"],
+        [*prefix, str(SERENO), "--project", str(project.folder), "up"],
         env={**own, **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,0 +1,89 @@
+"""Tells people what the events say, and sends what waits, in a thread: a receiver that hangs holds up none."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from infra.runtime.refusals import described_error
+from tasks.notify import routes_of, send_waiting, tell, tell_fault
+from tasks.notify_messages import fault_message, no_report_message
+from tasks.notify_trial import send_directly
+
+if TYPE_CHECKING:
+    from infra.runtime.events import Event
+    from infra.service.faults import Faults
+    from schemas.message import Message
+    from tasks.services import Services
+
+NO_REPORT = "no_report"
+LOOK_SECONDS = 3.0
+LOOK_BACK = timedelta(days=1)
+PATIENCE_SECONDS = 45.0
+"""So long an event waits for the state database before it is told without it."""
+
+logger = logging.getLogger("sereno.notify")
+
+
+class Telling:
+    """Writes a message for each event that a person should know, and sends.
+
+    Args:
+        services: The stores.
+        faults: Events that are not written yet.
+    """
+
+    def __init__(self, services: Services, faults: Faults) -> None:
+        self._services = services
+        self._faults = faults
+        self._told = 0
+        self._directly: set[datetime | None] = set()
+        self._waits_since: float | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Tell and send until told to stop."""
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                self.tell()
+                send_waiting(self._services)
+            except Exception as error:  # noqa: BLE001 -- the next time tries again, and the messages are kept
+                logger.warning("messages were not sent: %s", described_error(error))
+            self._tell_without_database(self._faults.untold)
+
+    def tell(self) -> None:
+        """Write a message for each event since the last time; one that was written before stays one."""
+        since = datetime.now(UTC) - LOOK_BACK
+        levels = self._services.state.events(levels=["warning", "error"], after=self._told, since=since)
+        for event in reversed(levels):
+            if event.kind == NO_REPORT and event.dataset and event.night:
+                tell(self._services, _no_report(event, event.dataset, event.night))
+            else:
+                tell_fault(self._services, event)
+            self._told = event.id or self._told
+
+    def _tell_without_database(self, untold: Sequence[Event]) -> None:
+        """The database may be what is wrong: then people are told directly, and again once it takes the event."""
+        if not untold:
+            self._waits_since = None
+            return
+        self._waits_since = self._waits_since or time.monotonic()
+        if time.monotonic() - self._waits_since < PATIENCE_SECONDS:
+            return
+        for event in untold:
+            if event.at not in self._directly and (message := fault_message(event)) is not None:
+                self._directly.add(event.at)
+                self._send(message)
+
+    def _send(self, message: Message) -> None:
+        for route in routes_of(self._services, message):
+            if (why := send_directly(self._services, route, message)) is not None:
+                logger.warning("route `%s` did not take a message: %s", route, why)
+
+
+def _no_report(event: Event, dataset: str, night: date) -> Message:
+    due = datetime.fromisoformat(str(event.detail["due"]))
+    return no_report_message(dataset, night, due, str(event.detail.get("reason", "")))
