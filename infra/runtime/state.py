@@ -76,9 +76,9 @@ class State(
             state.close()
 
     def follow_file(self) -> None:
-        """Open the database anew where its file was put in place of another: connections keep the old one open."""
+        """Open the database anew where its file is gone, or another took its place: connections keep the old one open."""
         present = file_of(self._engine)
-        if present is not None and present != self._file:
+        if present != self._file:
             self._file = present
             self._engine.dispose()
 

@@ -25,7 +25,7 @@ from harness import Measure, NotMeasured
 from service_at_work import Service, Watched, up, wait_until, watched
 
 NAME = "flows"
-# Casablanca puts its clocks back on 15 February 2026 at 03:00, and forward on 22 March at 02:00: both within sixty days.
+# Casablanca puts its clocks back on 15 February 2026 at 03:00, and forward on 22 March at 02:00.
 ZONE = "Africa/Casablanca"
 FIRST = date(2026, 1, 29)
 NIGHTS = 60
@@ -107,7 +107,7 @@ class World:
 
 
 def measure() -> Iterator[Measure]:
-    """Sixty nights, each recorded once, though server, worker, runner, disk, database and files are broken on the way."""
+    """Sixty nights, each recorded once, though servers, worker, runner, disk, database and files are broken."""
     with receivers() as (taken, routes), watched([NAME], FIRST, 1, family="denoising", epochs=3) as project:
         project.change(NAME, schedule={"timezone": ZONE, "at": AT, "deadline": "4h", "settle": "1s"})
         project.settings(service={"port": 0, "prefect_port": 0, "mlflow_port": 0}, notify={"routes": routes})
@@ -117,7 +117,7 @@ def measure() -> Iterator[Measure]:
         all_nights(world)
         recorded = world.recorded()
         with suppress(NotMeasured):
-            wait_until(lambda: all(taken.took(fault.told) for fault in world.planted), 120, "the last message")
+            wait_until(lambda: all(taken.took(fault.told) for fault in world.planted), 10, "the last message")
     nights = [str(FIRST + timedelta(days=day)) for day in range(NIGHTS)]
     untold = [fault.name for fault in world.planted if not (fault.seen and taken.took(fault.told))]
     for fault in world.planted:

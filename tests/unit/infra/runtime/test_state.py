@@ -370,6 +370,13 @@ def test_a_database_that_is_gone_is_said_and_never_begun_anew_in_silence(tmp_pat
     file = tmp_path / "state.db"
     with State(f"sqlite:///{file}") as state:
         state.start_run("flows", "2026-09-20", "run", "fp")
+        away = file.rename(tmp_path / "away.db")
+        state.follow_file()
+        with pytest.raises(StateError, match="is gone"):
+            state.recent("flows")
+        away.rename(file)
+        state.follow_file()
+        assert len(state.recent("flows")) == 1
     away = file.rename(tmp_path / "away.db")
     with pytest.raises(StateError, match="is gone") as caught, State(f"sqlite:///{file}"):
         pass
