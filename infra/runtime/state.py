@@ -76,7 +76,7 @@ class State(
             state.close()
 
     def follow_file(self) -> None:
-        """Open the database anew where its file is gone, or another took its place: connections keep the old one open."""
+        """Open the database anew where its file is gone or another took its place: a connection keeps the old one."""
         present = file_of(self._engine)
         if present != self._file:
             self._file = present
