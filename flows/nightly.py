@@ -37,6 +37,7 @@ def nightly(
         project: The project folder, where no session is open.
     """
     options = NightOptions(train=train, seed=seed, force=force, accept=accept)
+    checks = (stages.ingest, stages.validate, stages.preprocess)
     training = (stages.train, stages.gate) if train else ()
     with session_in_use(project) as session:
         result = do_night(
@@ -44,7 +45,7 @@ def nightly(
             dataset,
             date,
             options,
-            [stages.ingest, stages.validate, stages.preprocess, *training, stages.score, stages.promote],
+            [*checks, *training, stages.score, stages.alert, stages.promote],
             stages.report,
         )
     return as_state(result)

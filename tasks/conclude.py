@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 from infra.runtime.logs import SecretFilter, secrets_of
 from infra.runtime.refusals import described as refused
 from infra.runtime.refusals import free_space, of_prefect, remedy
+from infra.runtime.run_row import COUNTING
 from schemas.errors import BlockedNight, NoInput, SerenoError
+from schemas.incident_results import NightIncidents
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
     from tasks.night import Night, NightRequest
+    from tasks.night_incidents import ScoredNight
     from tasks.services import Services
 
 logger = logging.getLogger("sereno.night")
@@ -37,6 +44,8 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
         alerts=scored.alerts if scored else 0,
         above_usual=scored.above_usual if scored else None,
         suppressed=scored.reduction.suppressed if scored and scored.reduction else 0,
+        incidents=len(night.incidents.groups) if night.incidents else 0,
+        allowed=sum(rule.alerts for rule in night.incidents.allowed) if night.incidents else 0,
         report=_page(night.services, night.request),
         seconds=night.seconds,
         warnings=tuple(
@@ -48,11 +57,15 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
 def write_night_report(night: Night, failure: Exception | None) -> str:
     """Write the draft of the night's report, and return it as short Markdown for the orchestrator."""
     from tasks.describe import described
+    from tasks.night_incidents import would_show
     from tasks.report import night_artifact_markdown, write_report
 
     report = described(night, _report_of(night, result_of(night, failure)))
     # Once more: a description that could not be made is a warning of the result.
     report = report.model_copy(update={"result": result_of(night, failure)})
+    if (at := _scored_night(night, report.result)) is not None:
+        report = report.model_copy(update={"incidents": would_show(night.services, at, night.done("incidents"))})
+    night.page = report
     write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
     return night_artifact_markdown(report)
 
@@ -65,6 +78,22 @@ def missing_night(services: Services, request: NightRequest, reason: str, run_id
     result = request.blank(status="missing", reason=reason, model=model, report=_page(services, request))
     report = NightReport(result=result, generated_at=_now(), history=_timeline(services, result))
     write_report(report, services.project.reports / request.dataset.name, draft_of=run_id)
+    return result
+
+
+def conclude_missing(services: Services, request: NightRequest, reason: str) -> NightResult:
+    """Write report and final row of a night of which nothing arrived."""
+    from tasks.night import PIPELINE_PROTOCOL
+    from tasks.overview import refresh_overview
+    from tasks.page_drafts import settle_page
+
+    run = services.state.start_run(
+        request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
+    )
+    result = missing_night(services, request, reason, run.id)
+    services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
+    settle_page(services, request.dataset.name, request.date)
+    refresh_overview(services, request.date)
     return result
 
 
@@ -87,10 +116,36 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         versions=night.versions,
         counters=night.prepared.counters if night.prepared else {},
         sample_version=night.versions.get("samples"),
+        also=_incidents(night, result),
     )
     settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)
     return result
+
+
+def _scored_night(night: Night, result: NightResult) -> ScoredNight | None:
+    """The night, where its scores will count and its alerts are grouped."""
+    from tasks.night_incidents import ScoredNight
+
+    counts = result.status in COUNTING and "scores" in night.versions and night.incidents is not None
+    return ScoredNight(night.dataset, night.request.date, night.run.id) if counts else None
+
+
+def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None] | None:
+    from tasks.night_incidents import recorded
+    from tasks.report import write_report
+
+    if (at := _scored_night(night, result)) is None:
+        return None
+    page = night.page
+
+    def rewrite(incidents: NightIncidents) -> None:
+        if page is not None:
+            report = page.model_copy(update={"incidents": incidents})
+            write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
+
+    shown = page.incidents if page is not None and page.incidents is not None else NightIncidents()
+    return recorded(at, night.done("incidents"), shown, rewrite)
 
 
 def _status(night: Night, failure: Exception | None) -> Status:

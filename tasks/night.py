@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import NoInput, UnreadableInput, UsageError
-from schemas.results import ModelOutcome, NightResult
+from schemas.results import ModelOutcome, NightReport, NightResult
 
 if TYPE_CHECKING:
     from infra.runtime.promotions import Promotion
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.dataset import Dataset
     from tasks.gate import GateDecision
     from tasks.ingest import Ingested
+    from tasks.night_incidents import FoundIncidents
     from tasks.preprocess import Prepared
     from tasks.score import Scored
     from tasks.services import Services
@@ -105,6 +106,8 @@ class Night:
         versions: Table to the Delta version that this run wrote.
         acceptance: Who let a blocked night pass.
         records: What finished stages left; None where a night is not resumed.
+        incidents: What the alerts come to; None while they are not grouped.
+        page: What the draft of the report says; None while there is none.
     """
 
     request: NightRequest
@@ -129,6 +132,8 @@ class Night:
     versions: dict[str, int] = field(default_factory=dict)
     acceptance: Acceptance | None = None
     records: StageRecords | None = None
+    incidents: FoundIncidents | None = None
+    page: NightReport | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -293,6 +298,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
         ForbiddenAddress: An input address is not on the allow-list.
         UsageError: A night is to be scored that was not validated, or with a version that does not exist.
     """
+    from tasks.conclude import conclude_missing
     from tasks.done_before import done_before
     from tasks.page_drafts import recover_page
     from tasks.repair import forget_done_runs
@@ -309,7 +315,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     try:
         inputs = input_hashes(request, services)
     except NoInput as error:
-        return _missing(services, request, str(error))
+        return conclude_missing(services, request, str(error))
     except UnreadableInput:
         # The ingest stage meets it again, where it ends up in report and state.
         return Due("", {})
@@ -321,21 +327,6 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     # The project may have been moved since.
     page = str(services.project.report_file(request.dataset.name, request.iso))
     return NightResult.model_validate({**done.result, "status": "skipped", "reason": reason, "report": page})
-
-
-def _missing(services: Services, request: NightRequest, reason: str) -> NightResult:
-    from tasks.conclude import missing_night
-    from tasks.overview import refresh_overview
-    from tasks.page_drafts import settle_page
-
-    run = services.state.start_run(
-        request.dataset.name, request.date, request.options.kind, "", protocol=PIPELINE_PROTOCOL
-    )
-    result = missing_night(services, request, reason, run.id)
-    services.state.finish_run(run.id, "missing", result=result.model_dump(mode="json"))
-    settle_page(services, request.dataset.name, request.date)
-    refresh_overview(services, request.date)
-    return result
 
 
 _LISTS = ("held_because", "columns")

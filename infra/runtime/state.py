@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.runtime.events import EventStore
+from infra.runtime.incidents import IncidentStore
 from infra.runtime.labels import LabelStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
@@ -16,8 +17,8 @@ from infra.runtime.runs import RunStore
 from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore):
-    """Runs, promotions, releases, labels, events and requests of one project; safe to use from several threads.
+class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, IncidentStore):
+    """What is known of one project: runs, promotions, labels, incidents, ...; safe to use from several threads.
 
     Args:
         url: SQLAlchemy address, SQLite or PostgreSQL.
