@@ -81,6 +81,16 @@ class Incident(Frozen):
     word: IncidentWord | None = None
 
 
+class IncidentHistory(Frozen):
+    """An incident with its nights and what people did, oldest first, and some keys of its newest night's rows."""
+
+    incident: Incident
+    nights: tuple[IncidentOfNight, ...] = ()
+    words: tuple[IncidentWord, ...] = ()
+    keys: tuple[str, ...] = ()
+    more_keys: int = 0
+
+
 class ToldNight(Frozen):
     """Which incidents of a night people must be told of, the worst first; why is in each one's `night.told`.
 

@@ -15,6 +15,7 @@ from schemas.schedule import Length
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Standing = Literal["open", "acknowledged", "muted", "over"]
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
 """How an incident stands; `over`: quiet for long enough, or closed by a person."""
 Why = Literal["new", "worse", "back", "still"]
 """Why people are told of an incident on a night; `back`: it was muted and got worse; `still`: the cooldown passed."""

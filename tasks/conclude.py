@@ -33,7 +33,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
     """The outcome of a night, wherever it ended; no secret of the settings in any of its words."""
     validated, scored, earlier = night.validated, night.scored, night.earlier
     masking = SecretFilter(secrets_of(night.services.settings))
-    return night.request.blank(
+    result = night.request.blank(
         status=_status(night, failure),
         reason=masking.mask(_reason(night, failure)),
         rows=earlier.rows if earlier else _rows(night, failure),
@@ -44,14 +44,13 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
         alerts=scored.alerts if scored else 0,
         above_usual=scored.above_usual if scored else None,
         suppressed=scored.reduction.suppressed if scored and scored.reduction else 0,
-        incidents=len(night.incidents.groups) if night.incidents else 0,
-        allowed=sum(rule.alerts for rule in night.incidents.allowed) if night.incidents else 0,
         report=_page(night.services, night.request),
         seconds=night.seconds,
         warnings=tuple(
             masking.mask(warning) for warning in dict.fromkeys([*night.warnings, *_standing(night, failure)])
         ),
     )
+    return night.incidents.counted(result) if night.incidents else result
 
 
 def write_night_report(night: Night, failure: Exception | None) -> str:
@@ -132,7 +131,7 @@ def _scored_night(night: Night, result: NightResult) -> ScoredNight | None:
 
 
 def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None] | None:
-    from tasks.night_incidents import recorded
+    from tasks.night_incidents import recorded_incidents
     from tasks.report import write_report
 
     if (at := _scored_night(night, result)) is None:
@@ -145,7 +144,7 @@ def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None
             write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
 
     shown = page.incidents if page is not None and page.incidents is not None else NightIncidents()
-    return recorded(at, night.done("incidents"), shown, rewrite)
+    return recorded_incidents(at, night.done("incidents"), shown, rewrite)
 
 
 def _status(night: Night, failure: Exception | None) -> Status:

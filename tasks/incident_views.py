@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import date as Date
@@ -19,7 +20,7 @@ from infra.runtime.incident_rows import (
 )
 from infra.runtime.incidents import newest_of_dataset
 from schemas.incident_results import Incident, IncidentColumn, IncidentOfNight, IncidentWord
-from schemas.incidents import SEVERITIES
+from schemas.incidents import SEVERITIES, STANDINGS
 from tasks.incident_standing import mute_over, standing_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ def listed(services: Services, dataset: Dataset, night: Date | None, *, over: bo
             return ()
         found = views(connection, dataset, _rows(connection, dataset, newest, over=over), newest)
         return tuple(one for one in found if over or one.status != "over")
+
+    return services.state.look(read)
+
+
+def standings(services: Services, dataset: Dataset, nights: Sequence[Date]) -> dict[Date, dict[str, int]]:
+    """How many incidents of some nights stand how now, in the order of the words; no entry for a night without any."""
+
+    def read(connection: Connection) -> dict[Date, dict[str, int]]:
+        rows = nights_of_incidents(connection, dataset.name, nights=nights)
+        newest = newest_scored(connection, dataset)
+        if newest is None:
+            return {}
+        now = views(connection, dataset, newest_nights(connection, {row.incident for row in rows}), newest)
+        status = {one.id: one.status for one in now}
+        found: dict[Date, Counter[str]] = {}
+        for row in rows:
+            found.setdefault(row.night, Counter())[status[row.incident]] += 1
+        return {night: {word: count[word] for word in STANDINGS if count[word]} for night, count in found.items()}
 
     return services.state.look(read)
 

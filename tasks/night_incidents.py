@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from schemas.dataset import Dataset
+    from schemas.results import NightResult
     from tasks.services import Services
 
 
@@ -31,6 +32,11 @@ class FoundIncidents:
 
     groups: tuple[Group, ...] = ()
     allowed: tuple[Allowed, ...] = ()
+
+    def counted(self, result: NightResult) -> NightResult:
+        """A night's result with the numbers of its incidents."""
+        allowed = sum(rule.alerts for rule in self.allowed)
+        return result.model_copy(update={"incidents": len(self.groups), "allowed": allowed})
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def would_show(services: Services, at: ScoredNight, found: FoundIncidents) -> Ni
     return services.state.would(lambda connection: _written(connection, at, found))
 
 
-def recorded(
+def recorded_incidents(
     at: ScoredNight, found: FoundIncidents, shown: NightIncidents, rewrite: Callable[[NightIncidents], None]
 ) -> Callable[[Connection], None]:
     """What `RunStore.finish_run` shall write besides the final row.
