@@ -18,11 +18,11 @@ MOST_COLUMNS = 400
 MOST_NODES = 2_000
 MOST_PAIRED = 200
 LEADING = 0.5
-"""An alert's leading columns make up this much of what is known of its score."""
+"""An alert's leading columns make up at least this much of what is known of its score."""
 IN_ONE_CROWD = 0.6
 """Of the agreement asked for, so much is enough between clusters of the same moments."""
-MOSTLY, AT_THE_RIM = 0.5, 0.8
-"""A cluster lies at another's rim where so many of its alerts have so much of the agreement with the other's mean."""
+FEW, MOSTLY, AT_THE_RIM = 0.2, 0.5, 0.8
+"""A cluster of so few alerts beside another's lies at its rim where so many of them nearly agree with its mean."""
 INSIDE = 0.8
 NO_TIME = np.iinfo(np.int64).min
 
@@ -76,7 +76,7 @@ def clusters(alerts: Vectors, agreement: float, gap_us: int) -> Codes:
     """
     if len(alerts) == 1:
         return np.zeros(1, dtype=np.int64)
-    nodes, place = _nodes(alerts)
+    nodes, place = _nodes(alerts, agreement)
     dense = _dense(alerts)
     means = _means(dense, place, alerts.weights, nodes)
     found = _led(means, np.bincount(place, alerts.weights, nodes).astype(float), agreement)[place]
@@ -85,14 +85,9 @@ def clusters(alerts: Vectors, agreement: float, gap_us: int) -> Codes:
     return _labels(len(alerts), _joined(made, dense, agreement, gap_us))
 
 
-def agreement_of(one: Shares, other: Shares) -> float:
-    """What two vectors of shares have in common, 0..1."""
-    return float(np.minimum(one, other).sum())
-
-
-def _nodes(alerts: Vectors) -> tuple[int, Codes]:
+def _nodes(alerts: Vectors, agreement: float) -> tuple[int, Codes]:
     """How many distinct sets of leading columns there are, and which one each alert has."""
-    for leading in (LEADING, 0.0):
+    for leading in (max(LEADING, agreement), LEADING, 0.0):
         kept = np.where(_leads(alerts.shares, leading), alerts.codes, -1)
         sets, place = np.unique(np.sort(kept, axis=1), axis=0, return_inverse=True)
         if len(sets) <= MOST_NODES:
@@ -201,10 +196,9 @@ def _joined(made: Sequence[_Cluster], dense: tuple[Codes, Shares], agreement: fl
 
 
 def _belongs(one: _Cluster, large: _Cluster, dense: tuple[Codes, Shares], agreement: float, gap_us: int) -> bool:
-    common = agreement_of(one.mean, large.mean)
     if _same_moments(one.times, large.times, gap_us):
-        return common >= IN_ONE_CROWD * agreement
-    if common < IN_ONE_CROWD * agreement or not _near(one.times, large.times, gap_us):
+        return float(np.minimum(one.mean, large.mean).sum()) >= IN_ONE_CROWD * agreement
+    if one.weight > FEW * large.weight or not _near(one.times, large.times, gap_us):
         return False
     places, shares = dense[0][one.rows], dense[1][one.rows]
     each = np.minimum(large.mean[places], shares).sum(axis=1)

@@ -154,7 +154,7 @@ def one_at_a_time(connection: Connection, dataset: str) -> None:
 def first_nights(connection: Connection, numbers: Iterable[int]) -> dict[int, date]:
     """The first night of each of some incidents."""
     query = select(incidents.c.id, incidents.c.first_night).where(incidents.c.id.in_(sorted(set(numbers))))
-    return {number: date.fromisoformat(night) for number, night in connection.execute(query).tuples()}
+    return {number: date.fromisoformat(night) for number, night in connection.execute(query)}
 
 
 def scored_nights(
@@ -206,7 +206,7 @@ def muted_incidents(connection: Connection, dataset: str, night: date) -> dict[i
     query = select(said.incident_id, said.until).where(
         said.id.in_(newest), said.word == "mute", said.until >= night.isoformat()
     )
-    return {number: date.fromisoformat(until) for number, until in connection.execute(query).tuples()}
+    return {number: date.fromisoformat(until) for number, until in connection.execute(query)}
 
 
 def open_incident(connection: Connection, dataset: str, entity: str | None, columns: Sequence[str], night: date) -> int:
@@ -254,14 +254,14 @@ def settle_incidents(connection: Connection, numbers: Iterable[int]) -> set[int]
         .where(incident_nights.c.incident_id.in_(wanted))
         .group_by(incident_nights.c.incident_id)
     )
-    began = dict(connection.execute(query).tuples().all())
-    for number, night in began.items():
+    began = connection.execute(query).all()
+    for number, night in began:
         connection.execute(
             update(incidents)
             .where(incidents.c.id == number, incidents.c.first_night != night)
             .values(first_night=night)
         )
-    return set(wanted) - began.keys()
+    return set(wanted) - {number for number, _ in began}
 
 
 def remove_incident(connection: Connection, number: int, into: int | None) -> None:

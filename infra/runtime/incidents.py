@@ -93,7 +93,7 @@ class IncidentStore:
             wanted.append(incident_nights.c.night == as_night(night).isoformat())
         query = select(incident_nights.c.night, incident_nights.c["keys"]).where(*wanted)
         with reading(self._engine) as connection:
-            found = connection.execute(query.order_by(incident_nights.c.night)).tuples().all()
+            found = connection.execute(query.order_by(incident_nights.c.night)).all()
         return {date.fromisoformat(day): list(keys) for day, keys in found}
 
     def say_of_incident(
