@@ -59,7 +59,7 @@ SUMMARIES = {
     "models": "List, show, promote, roll back and compare detector versions.",
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
-    "incidents": "See which incidents alerts make, act on them, say what alerts were.",
+    "incidents": "See and act on incidents, and say what alerts were.",
 }
 
 

@@ -256,6 +256,7 @@ incident_words = Table(
     Column("actor", String(255), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("incident_words_by_incident", "incident_id", "id"),
+    Index("incident_words_by_end", "until"),
     sqlite_autoincrement=True,
 )
 

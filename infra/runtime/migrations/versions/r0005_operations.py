@@ -114,6 +114,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("incident_words_by_incident", "incident_words", ["incident_id", "id"])
+    op.create_index("incident_words_by_end", "incident_words", ["until"])
     op.create_table(
         "notices",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
