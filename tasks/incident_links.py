@@ -169,6 +169,7 @@ def _pairs(chains: Sequence[Chain], groups: Sequence[Link], night: Date, rules: 
             last = chains[at].last
             common = agreement_of(last.columns, group.columns)
             if common >= rules.agreement and rules.goes_on(chains[at], night):
-                rank = (-round(common, 9), -last.night.toordinal(), chains[at].links[0].night, at, place)
+                # Nothing that lies further back counts: how far back is looked differs.
+                rank = (-round(common, 9), -last.night.toordinal(), last.place, place)
                 pairs.append((rank, at, place))
     return sorted(pairs)
