@@ -39,6 +39,7 @@ def nightly(
         project: The project folder, where no session is open.
     """
     options = NightOptions(train=train, seed=seed, force=force, accept=accept, asked_by=asked_by)
+    checks = (stages.ingest, stages.validate, stages.preprocess)
     training = (stages.train, stages.gate) if train else ()
     with session_in_use(project, trains=train) as session:
         result = do_night(
@@ -46,7 +47,7 @@ def nightly(
             dataset,
             date,
             options,
-            [stages.ingest, stages.validate, stages.preprocess, *training, stages.score, stages.promote],
+            [*checks, *training, stages.score, stages.alert, stages.promote],
             stages.report,
         )
     return as_state(result)

@@ -27,5 +27,5 @@ def scoring(dataset: str, date: Date, version: str | None = None, project: str |
     """
     options = NightOptions(train=False, only_score=True, version=version)
     with session_in_use(project) as session:
-        result = do_night(session, dataset, date, options, [stages.load, stages.score], stages.report)
+        result = do_night(session, dataset, date, options, [stages.load, stages.score, stages.alert], stages.report)
     return as_state(result)

@@ -100,6 +100,12 @@ def score(work: AtWork) -> None:
     do.score(work.night, work.compute)
 
 
+@stage("alert")
+def alert(work: AtWork) -> None:
+    """Group the alerts into incidents."""
+    do.alert(work.night)
+
+
 @stage("promote")
 def promote(work: AtWork) -> None:
     """Write the gate's decision into the ledger."""

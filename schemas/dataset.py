@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import date as Date
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from schemas.detector import DetectorSettings, Frozen
 from schemas.expectation_rules import Expectation
 from schemas.features import ALLOWED_KINDS, ColumnType, Feature, FeatureKind
+from schemas.incidents import IncidentSettings
 from schemas.reducer import ReducerSettings
 from schemas.schedule import ScheduleSettings, known_timezone
 from schemas.yaml_source import nearest, read_yaml, validate_model
@@ -157,6 +159,9 @@ class Dataset(Frozen):
     reducer: ReducerSettings = Field(
         default_factory=ReducerSettings, description="What becomes of alerts like labelled false alarms."
     )
+    incidents: IncidentSettings = Field(
+        default_factory=IncidentSettings, description="Which alerts are one incident, and when people hear of it."
+    )
     schedule: ScheduleSettings | None = Field(
         None, description="When its nights are done by themselves; never where none is given."
     )
@@ -169,15 +174,7 @@ class Dataset(Frozen):
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
         known = list(self.columns)
-        roles = [*((f"key[{i}]", c) for i, c in enumerate(self.key))]
-        roles += [(r, c) for r, c in (("event_time", self.event_time), ("entity", self.entity)) if c]
-        roles += [("source.date_column", self.source.date_column)] if self.source.date_column else []
-        roles += [
-            (f"expectations[{i}].column", c)
-            for i, e in enumerate(self.expectations)
-            if (c := getattr(e, "column", None))
-        ]
-        for role, column in roles:
+        for role, column in self._roles():
             if column not in self.columns:
                 raise ValueError(
                     f"{role} names the column `{column}`, which the contract does not have{nearest(column, known)}"
@@ -200,6 +197,25 @@ class Dataset(Frozen):
         if not self.source.header and self.source.format == "delimited" and not self.source.names:
             raise ValueError("source.header is false: source.names must list the columns in their order")
         known_timezone(self.timezone)
+        return self
+
+    def _roles(self) -> Iterator[tuple[str, str]]:
+        """Where the file names columns, and which ones."""
+        yield from ((f"key[{i}]", name) for i, name in enumerate(self.key))
+        roles = {"event_time": self.event_time, "entity": self.entity, "source.date_column": self.source.date_column}
+        yield from ((role, name) for role, name in roles.items() if name)
+        for i, expectation in enumerate(self.expectations):
+            if name := getattr(expectation, "column", None):
+                yield f"expectations[{i}].column", name
+        for i, rule in enumerate(self.incidents.allow):
+            yield from ((f"incidents.allow[{i}].column", name) for name in rule.column)
+            yield from ((f"incidents.allow[{i}].values", name) for name in rule.values)
+
+    @model_validator(mode="after")
+    def _allowed_entities(self) -> Self:
+        for i, rule in enumerate(self.incidents.allow):
+            if rule.entity and self.entity is None:
+                raise ValueError(f"incidents.allow[{i}].entity names entities, and the dataset has no `entity`")
         return self
 
     @cached_property

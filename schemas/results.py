@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from schemas.battery import Battery
 from schemas.detector import Frozen
+from schemas.incident_results import NightIncidents
 
 Status = Literal["done", "skipped", "blocked", "partial", "failed", "missing"]
 
@@ -180,6 +181,7 @@ class NightResult(Frozen):
     above_usual: float | None = None  # share of rows that score above the median of usual ones
     suppressed: int = 0
     incidents: int = 0
+    allowed: int = 0  # alerts that the dataset file's allow-list took: they are in no incident
     report: str | None = None
     seconds: dict[str, float] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -369,6 +371,7 @@ class NightReport(Frozen):
     alerts: tuple[Alert, ...] = ()
     suppressed: tuple[Alert, ...] = ()  # the highest of those that people's labels took out of the list
     reduction: Reduction | None = None
+    incidents: NightIncidents | None = None  # None in reports of before there were any
     alert_budget: float | None = None
     history: tuple[dict[str, Any], ...] = ()
     drift: Drift | None = None

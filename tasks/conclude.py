@@ -10,14 +10,21 @@ from infra.runtime.inputs import with_inputs
 from infra.runtime.logs import SecretFilter, secrets_of
 from infra.runtime.refusals import described as refused
 from infra.runtime.refusals import free_space, of_prefect, remedy
+from infra.runtime.run_row import COUNTING
 from infra.runtime.state_database import all_of
 from schemas.errors import BlockedNight, NoInput, SerenoError
+from schemas.incident_results import NightIncidents
 from schemas.results import ExpectationCounts, ModelOutcome, NightReport, NightResult, RowCounts, Status
 from tasks.lineage_record import inputs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
     from infra.runtime.runs import Run
     from tasks.night import Night, NightRequest
+    from tasks.night_incidents import ScoredNight
     from tasks.services import Services
 
 logger = logging.getLogger("sereno.night")
@@ -30,7 +37,7 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
     """The outcome of a night, wherever it ended; no secret of the settings in any of its words."""
     validated, scored, earlier = night.validated, night.scored, night.earlier
     masking = SecretFilter(secrets_of(night.services.settings))
-    return night.request.blank(
+    result = night.request.blank(
         status=_status(night, failure),
         reason=masking.mask(_reason(night, failure)),
         rows=earlier.rows if earlier else _rows(night, failure),
@@ -47,16 +54,21 @@ def result_of(night: Night, failure: Exception | None) -> NightResult:
             masking.mask(warning) for warning in dict.fromkeys([*night.warnings, *_standing(night, failure)])
         ),
     )
+    return night.incidents.counted(result) if night.incidents else result
 
 
 def write_night_report(night: Night, failure: Exception | None) -> str:
     """Write the draft of the night's report, and return it as short Markdown for the orchestrator."""
     from tasks.describe import described
+    from tasks.night_incidents import would_show
     from tasks.report import night_artifact_markdown, write_report
 
     report = described(night, _report_of(night, result_of(night, failure)))
     # Once more: a description that could not be made is a warning of the result.
     report = report.model_copy(update={"result": result_of(night, failure)})
+    if (at := _scored_night(night, report.result)) is not None:
+        report = report.model_copy(update={"incidents": would_show(night.services, at, night.done("incidents"))})
+    night.page = report
     write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
     return night_artifact_markdown(report)
 
@@ -113,11 +125,37 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         also=all_of(
             with_inputs(night.run.id, inputs_of(night)),
             telling_night(night.services, lambda: _report_of(night, result), night.run),
+            _incidents(night, result),
         ),
     )
     settle_page(night.services, night.dataset.name, night.request.date)
     refresh_overview(night.services, night.request.date)
     return result
+
+
+def _scored_night(night: Night, result: NightResult) -> ScoredNight | None:
+    """The night, where its scores will count and its alerts are grouped."""
+    from tasks.night_incidents import ScoredNight
+
+    counts = result.status in COUNTING and "scores" in night.versions and night.incidents is not None
+    return ScoredNight(night.dataset, night.request.date, night.run.id) if counts else None
+
+
+def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None] | None:
+    from tasks.night_incidents import recorded_incidents
+    from tasks.report import write_report
+
+    if (at := _scored_night(night, result)) is None:
+        return None
+    page = night.page
+
+    def rewrite(incidents: NightIncidents) -> None:
+        if page is not None:
+            report = page.model_copy(update={"incidents": incidents})
+            write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
+
+    shown = page.incidents if page is not None and page.incidents is not None else NightIncidents()
+    return recorded_incidents(at, night.done("incidents"), shown, rewrite)
 
 
 def _status(night: Night, failure: Exception | None) -> Status:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.runtime.labels import UNSAID, WORDS, SaidRow
+from infra.runtime.labels import UNSAID, WORDS, LabelWord, SaidRow
 from schemas.errors import UnreadableInput, UsageError
 from schemas.tables import accepted_schema, scores_schema
 from schemas.yaml_source import nearest
@@ -75,7 +75,8 @@ def label_rows(services: Services, dataset: Dataset, said: Sequence[Said], actor
     Raises:
         UsageError: A label, night or key that is not known.
     """
-    _check_words(said)
+    for word in dict.fromkeys(one.word for one in said):
+        as_label(word)
     nights: dict[Date, list[Said]] = {}
     for one in said:
         nights.setdefault(one.night, []).append(one)
@@ -90,12 +91,18 @@ def label_rows(services: Services, dataset: Dataset, said: Sequence[Said], actor
     return Labelled({word: words.count(word) for word in WORDS if word in words}, unsaid)
 
 
-def _check_words(said: Sequence[Said]) -> None:
-    wrong = next((one.word for one in said if one.word not in WORDS), None)
-    if wrong is not None:
-        raise UsageError(
-            f"the label {wrong[:60]!r} is not known{nearest(wrong, WORDS)}", hint=f"write one of: {', '.join(WORDS)}"
-        )
+def as_label(word: str) -> LabelWord:
+    """A word that a person wrote, as a label.
+
+    Raises:
+        UsageError: No label is called so.
+    """
+    for known in WORDS:
+        if word == known:
+            return known
+    raise UsageError(
+        f"the label {word[:60]!r} is not known{nearest(word, WORDS)}", hint=f"write one of: {', '.join(WORDS)}"
+    )
 
 
 def _accepted_run(services: Services, dataset: Dataset, night: Date) -> Run:

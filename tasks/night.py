@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import NoInput, UnreadableInput, UsageError
-from schemas.results import ModelOutcome, NightResult
+from schemas.results import ModelOutcome, NightReport, NightResult
 
 if TYPE_CHECKING:
     from infra.runtime.promotions import Promotion
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tasks.acceptance import Acceptance
     from tasks.gate import GateDecision
     from tasks.ingest import Ingested
+    from tasks.night_incidents import FoundIncidents
     from tasks.preprocess import Prepared
     from tasks.score import Scored
     from tasks.services import Services
@@ -108,6 +109,8 @@ class Night:
         versions: Table to the Delta version that this run wrote.
         acceptance: Who let a blocked night pass.
         records: What finished stages left; None where a night is not resumed.
+        incidents: What the alerts come to; None while they are not grouped.
+        page: What the draft of the report says; None while there is none.
     """
 
     request: NightRequest
@@ -132,6 +135,8 @@ class Night:
     versions: dict[str, int] = field(default_factory=dict)
     acceptance: Acceptance | None = None
     records: StageRecords | None = None
+    incidents: FoundIncidents | None = None
+    page: NightReport | None = None
 
     @property
     def dataset(self) -> Dataset:

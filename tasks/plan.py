@@ -91,7 +91,8 @@ def plan_night(project: Project, settings: Settings, dataset: Dataset, night: Da
     window, done_by = _history(project, settings, request, files)
     rows = sum(int(run.counters.get("rows", 0)) for run in window) or _rows_guess(files, dataset)
     training_rows = min(rows, dataset.detector.rows, dataset.detector.sample_rows * max(len(window), 1)) if train else 0
-    stages = ("ingest", "validate", "preprocess", *(("train", "gate") if train else ()), "score", "promote", "report")
+    training = ("train", "gate") if train else ()
+    stages = ("ingest", "validate", "preprocess", *training, "score", "alert", "promote", "report")
     page = project.report_file(dataset.name, night.isoformat())
     lake = settings.lake or str(project.lake)
     return NightPlan(

@@ -23,6 +23,7 @@ from infra.runtime.logs import SecretFilter, run_log, secrets_of
 from infra.runtime.releases import Release, recorded
 from infra.runtime.work import work_folder
 from schemas.errors import LockedNight, SerenoError, UsageError, listed
+from schemas.incident_results import NightIncidents
 from schemas.results import NightResult, RowCounts
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.quarantine import counted
@@ -258,6 +259,7 @@ def _take_in(
     from tasks.overview import refresh_overview
     from tasks.page_drafts import settle_page
     from tasks.preprocess import preprocess
+    from tasks.release_incidents import released_incidents
     from tasks.release_report import rewrite_report
     from tasks.release_scores import score_released, write_parts
 
@@ -285,7 +287,16 @@ def _take_in(
         commit("scores", list(scored.parts), scores_schema(dataset))
     named = [row.named() for row in rows]
     result = _result(services, dataset, request, plan, scored)
-    rewrite_report(services, dataset, result, rows, scored, run.id)
+    incidents = None
+    if scored is not None:
+        incidents = released_incidents(services, dataset, request.night, run.id, scored, [*accepted, joining])
+        result = incidents.counted(result)
+
+    def report(shown: NightIncidents | None) -> None:
+        rewrite_report(services, dataset, result, rows, scored, run.id, shown)
+
+    report(incidents.shown if incidents is not None else None)
+    released = recorded(dataset.name, request.night, run.id, named, reason=request.reason.strip(), actor=request.actor)
     services.state.finish_run(
         run.id,
         "partial" if result.status == "partial" else "done",
@@ -293,7 +304,7 @@ def _take_in(
         versions=versions,
         counters=prepared.counters,
         sample_version=versions["samples"],
-        also=recorded(dataset.name, request.night, run.id, named, reason=request.reason.strip(), actor=request.actor),
+        also=released if incidents is None else incidents.recorded(released, report),
     )
     settle_page(services, dataset.name, request.night)
     refresh_overview(services, request.night)

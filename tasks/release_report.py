@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.incident_results import NightIncidents
 from schemas.results import Alert, NightReport, NightResult
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def rewrite_report(
     rows: Sequence[QuarantinedRow],
     scored: NightScores | None,
     run_id: str,
+    incidents: NightIncidents | None = None,
 ) -> None:
     """Write the draft of a night's new report; what a release does not touch stays as it was written.
 
@@ -32,6 +34,7 @@ def rewrite_report(
         rows: What was released.
         scored: The night's scores now; None where it was not scored.
         run_id: The release.
+        incidents: The night's incidents now; None where it was not scored.
     """
     from tasks.report import write_report
 
@@ -50,6 +53,7 @@ def rewrite_report(
     }
     if scored is not None:
         update |= {"scores": scored.distribution, "alerts": _with_likes(scored.top, earlier.alerts)}
+        update["incidents"] = incidents
     write_report(earlier.model_copy(update=update), services.project.reports / dataset.name, draft_of=run_id)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from schemas.results import ExpectationOutcome, NightReport
+from tasks.report_incidents import first_step, incidents_in_words
 from tasks.report_reduced import reduced
 from tasks.report_text import count, number, percent, shortened
 
@@ -227,7 +228,7 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
         else (Reason("The same inputs were done before; this is what they gave."), *said)
     )
     if alerts:
-        reasons = (*reasons, *_stand_out(report), *_usual(report), *_like_labels(report))
+        reasons = (*reasons, *_incidents(report), *_stand_out(report), *_usual(report), *_like_labels(report))
     reasons = (*reasons, *_moved(report), *_seen(report), *_changed(report))
     warned = sum(not outcome.success for outcome in report.expectation_outcomes)
     if warned:
@@ -240,6 +241,16 @@ def _done(report: NightReport, said: tuple[Reason, ...]) -> Verdict:
     tone, word = ("alerts", _alerts(alerts)) if alerts else ("done", "Quiet night")
     steps = (*_look(report), *_about_drift(report))
     return Verdict(tone, word, sentence, reasons, steps or (Step("Nothing to do."),))
+
+
+def _incidents(report: NightReport) -> tuple[Reason, ...]:
+    said = incidents_in_words(report)
+    return (Reason(said),) if said else ()
+
+
+def _take_up(report: NightReport) -> tuple[Step, ...]:
+    step = first_step(report)
+    return (Step(*step),) if step is not None else ()
 
 
 def _stand_out(report: NightReport) -> tuple[Reason, ...]:
@@ -314,6 +325,7 @@ def _look(report: NightReport) -> tuple[Step, ...]:
     steps = [Step(f"Start with the first alert below.{where}")] if first else []
     return (
         *steps,
+        *_take_up(report),
         Step("Take all scores with their reasons along.", f"sereno scores {_names(report)} --to scores.csv"),
     )
 

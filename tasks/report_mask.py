@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.incident_results import NightIncidents
 from schemas.results import (
     Alert,
     Change,
@@ -15,6 +16,7 @@ from schemas.results import (
     NightReport,
     QuarantineSample,
 )
+from tasks.incident_mask import masked_allow_list, masked_incident
 from tasks.report_text import MASK
 
 WHOLE_ROW = "(row)"
@@ -28,7 +30,7 @@ NAMING = ("expect", "policy", "column", "expectation")
 def masked(report: NightReport) -> NightReport:
     """Return the report with every value of a sensitive column replaced by ``•••``.
 
-    Masks contributions, like rows, keys, entity, event time, quarantined values (also raw rows that could not be
+    Masks contributions, like rows, keys, entities, event times, quarantined values (also raw rows that could not be
     split), what drift and changes quote, what the dataset file says of values and, for expectations about a sensitive
     column, what was observed. Where the report does not say which columns make up the
     key, then key, entity and time are masked as a whole: a doubt hides.
@@ -40,6 +42,7 @@ def masked(report: NightReport) -> NightReport:
         update={
             "alerts": tuple(_alert(alert, report, hidden) for alert in report.alerts),
             "suppressed": tuple(_alert(alert, report, hidden) for alert in report.suppressed),
+            "incidents": report.incidents and _incidents(report.incidents, report, hidden),
             "quarantine_sample": tuple(_quarantined(sample, report, hidden) for sample in report.quarantine_sample),
             "expectation_outcomes": tuple(_outcome(outcome, hidden) for outcome in report.expectation_outcomes),
             "drift": report.drift and _drift(report.drift, hidden),
@@ -63,7 +66,7 @@ def masked_key(key: str, columns: tuple[str, ...] | None, hidden: frozenset[str]
 
 def masked_configuration(configuration: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
     """Mask what a resolved dataset file says of the values of sensitive columns; done twice, it changes nothing."""
-    masked_file = dict(configuration)
+    masked_file = dict(masked_allow_list(configuration, hidden))
     if isinstance(configuration.get("columns"), Mapping):
         masked_file["columns"] = {
             name: _telling_nothing(column) if name in hidden and isinstance(column, Mapping) else column
@@ -127,9 +130,18 @@ def _unless_masked(text: str) -> str:
     return text if MASK in text or text in ("", "none", "not there") else MASK
 
 
+def _incidents(night: NightIncidents, report: NightReport, hidden: frozenset[str]) -> NightIncidents:
+    entity, time = (_is_hidden(column, report, hidden) for column in (report.entity, report.event_time))
+    shown = tuple(masked_incident(incident, entity=entity, time=time) for incident in night.incidents)
+    return night.model_copy(update={"incidents": shown})
+
+
+def _is_hidden(column: str | None, report: NightReport, hidden: frozenset[str]) -> bool:
+    return column in hidden or (report.key is None and column is None)
+
+
 def _role(value: str | None, column: str | None, report: NightReport, hidden: frozenset[str]) -> str | None:
-    doubtful = report.key is None and column is None
-    return MASK if value is not None and (column in hidden or doubtful) else value
+    return MASK if value is not None and _is_hidden(column, report, hidden) else value
 
 
 def _alert(alert: Alert, report: NightReport, hidden: frozenset[str]) -> Alert:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
+from schemas.incident_results import Allowed, Incident, NightIncidents
 from schemas.results import Alert, Change, ColumnDrift, ExpectationOutcome, NightReport, QuarantineSample
 from tasks import charts
 from tasks.chart_nights import Night, timeline
@@ -49,6 +50,7 @@ _CHECK_KEYS = (
 class Limits:
     """The most of each list, and the most characters of one value and of one sentence, that the page shows."""
 
+    incidents: int = 30
     alerts: int = 100
     open_alerts: int = 20
     contributions: int = 3
@@ -133,6 +135,8 @@ class Page:
     report: NightReport
     limits: Limits
     verdict: Verdict
+    incidents: Listed[Incident]
+    allowed: tuple[Allowed, ...]
     first_alerts: tuple[Alert, ...]
     other_alerts: tuple[Alert, ...]
     more_alerts: int
@@ -167,6 +171,7 @@ def build_page(report: NightReport, limits: Limits) -> Page:
     ranked = sorted(report.alerts, key=lambda alert: alert.rank)
     open_alerts = min(limits.open_alerts, limits.alerts)
     nights = _nights(report, limits.nights)
+    incidents = report.incidents or NightIncidents()
     taken = [s for s in result.seconds.values() if math.isfinite(s)]
     judged = _worst_first(report.expectation_outcomes)
     checks = [_check(item) for item in report.gate]
@@ -175,6 +180,8 @@ def build_page(report: NightReport, limits: Limits) -> Page:
         report=report,
         limits=limits,
         verdict=verdict(report),
+        incidents=_listed(incidents.incidents, limits.incidents),
+        allowed=incidents.allowed[: limits.incidents],
         first_alerts=tuple(ranked[:open_alerts]),
         other_alerts=tuple(ranked[open_alerts : limits.alerts]),
         more_alerts=max(result.alerts - result.suppressed, len(ranked)) - min(len(ranked), limits.alerts),

@@ -254,6 +254,21 @@ def score(night: Night, compute: Compute) -> None:
     _write(night, "scores", night.scored.parts, scores_schema(night.dataset))
 
 
+def alert(night: Night) -> None:
+    """Group the night's alerts into incidents; they are written with the final row."""
+    from tasks.night_incidents import find_incidents
+
+    scored = night.done("scored")
+    night.incidents = find_incidents(
+        night.dataset,
+        night.request.date,
+        scored.parts,
+        night.accepted_files,
+        threshold=scored.threshold,
+        rows=scored.rows,
+    )
+
+
 def promote(night: Night) -> None:
     """Write the gate's decision into the ledger; the alias follows it. Runs after the scores are committed."""
     from tasks.promotion import record_decision

@@ -1,4 +1,4 @@
-"""`incidents`: what people say of alerts."""
+"""`incidents`: what alerts come to, and what people say of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.cli.incident_list import list_, show_
+from infra.cli.incident_words import NUMBER, ack, close, mute, note, unmute
 from infra.cli.invocation import DATE, Invocation, say, show, with_dataset, with_json
 from infra.cli.opened import opened
 from schemas.errors import Exit, UsageError
@@ -24,7 +26,11 @@ SOME_NIGHT = click.option(
 
 @click.group()
 def incidents() -> None:
-    """Say what alerts were, and see what was said."""
+    """See which incidents alerts make, act on them, and say what alerts were."""
+
+
+for command in (list_, show_, ack, mute, unmute, note, close):
+    incidents.add_command(command)
 
 
 @incidents.command()
@@ -33,6 +39,9 @@ def incidents() -> None:
     "--date", "night", type=DATE, metavar="DATE", help="The row's night, YYYY-MM-DD; a file may have a column `date`."
 )
 @click.option("--key", metavar="KEY", help="The row's key, as the report shows it.")
+@click.option(
+    "--incident", "number", type=NUMBER, metavar="ID", help="All rows of an incident; of one night by --date."
+)
 @click.option("--as", "word", metavar="LABEL", help="anomaly, false_alarm or expected (unusual, and known why).")
 @click.option("--note", default="", metavar="TEXT", help="Anything worth knowing, e.g. of what kind it is.")
 @click.option(
@@ -50,6 +59,7 @@ def label(
     *,
     night: Date | None,
     key: str | None,
+    number: int | None,
     word: str | None,
     note: str,
     source: Path | None,
@@ -61,12 +71,18 @@ def label(
     The newest word on a row counts, from the next run on. Rows labelled `anomaly` leave later trainings, and alerts
     like labelled false alarms are listed last or suppressed (`reducer` in the dataset file).
     """
+    from tasks.incident_acts import label_incident
     from tasks.labels import label_rows
     from tasks.night import actor
 
-    said = _said(night, key, word, note, source)
+    said = None if number is not None else _said(night, key, word, note, source)
+    who = (by or "").strip() or actor()
     with opened(invocation, dataset) as (services, found):
-        done = label_rows(services, found, said, (by or "").strip() or actor())
+        if number is not None:
+            label = _label_of_incident(key, word, source)
+            done = label_incident(services, found, number, label, actor=who, note=note, night=night)
+        else:
+            done = label_rows(services, found, said or [], who)
     if as_json:
         show({"dataset": dataset, "labelled": done.rows, "unsaid": done.unsaid})
         return Exit.DONE
@@ -105,12 +121,25 @@ def labels_(invocation: Invocation, dataset: str, night: Date | None, target: Pa
     return Exit.DONE
 
 
+def _label_of_incident(key: str | None, word: str | None, source: Path | None) -> str:
+    if key is not None or source is not None:
+        raise UsageError(
+            "say which rows are meant, in one way", hint="--incident ID --as LABEL, without --key and --from"
+        )
+    if word is None:
+        raise UsageError("--as is missing", hint="--incident ID --as anomaly|false_alarm|expected")
+    return word
+
+
 def _said(night: Date | None, key: str | None, word: str | None, note: str, source: Path | None) -> list[Said]:
     from tasks.labels import Said
     from tasks.labels_file import read_labels
 
     if (key is None) == (source is None):
-        raise UsageError("say which rows are meant, in one way", hint="--key KEY --as LABEL, or --from FILE")
+        raise UsageError(
+            "say which rows are meant, in one way",
+            hint="--key KEY --as LABEL, --incident ID --as LABEL, or --from FILE",
+        )
     if source is not None:
         if word is not None or note:
             raise UsageError("a file says the label and the note of each row", hint="leave --as and --note out")

@@ -69,7 +69,7 @@ SUMMARIES = {
     "models": "List, show, promote, roll back and compare detector versions.",
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
-    "incidents": "Say what alerts were, and see what was said.",
+    "incidents": "See and act on incidents, and say what alerts were.",
     "schedule": "Turn schedules on and off, and see what comes.",
     "up": "Keep everything running: schedules, servers, runs.",
     "notify": "Try the routes, see what was told, and send what waits.",

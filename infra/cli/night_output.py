@@ -79,7 +79,8 @@ def one_line(result: NightResult) -> str:
     parts += [f"{rows.held:,} held"] if rows.held else []
     if result.model.version:
         suppressed = f", {result.suppressed} suppressed" if result.suppressed else ""
-        parts.append(f"{result.alerts} alerts{suppressed} (version {result.model.version})")
+        incidents = f" in {result.incidents} incident{'' if result.incidents == 1 else 's'}" if result.incidents else ""
+        parts.append(f"{result.alerts} alerts{incidents}{suppressed} (version {result.model.version})")
     status = "already done" if result.status == "skipped" else result.status
     seconds = sum(result.seconds.values())
     took = f"  {seconds:.1f} s" if seconds and result.status != "skipped" else ""

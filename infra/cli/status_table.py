@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date as Date
 from typing import TYPE_CHECKING, Any, Literal
+
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
@@ -12,7 +16,9 @@ if TYPE_CHECKING:
 
 def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
     """One row a night, oldest first: the newest run of each of the last nights."""
-    return [_row(run) for run in services.state.last_nights(name, last)]
+    runs = services.state.last_nights(name, last)
+    standing = _standing(services, name, [run.night for run in runs])
+    return [_row(run, standing.get(run.night, {})) for run in runs]
 
 
 def notices_said(state: State) -> list[str]:
@@ -32,7 +38,19 @@ def _newest_refusal(state: State, status: Literal["failed", "waiting"]) -> str:
     return f", route `{found.route}`: {found.error}" if found else ""
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _standing(services: Services, name: str, nights: Sequence[Date]) -> dict[Date, dict[str, int]]:
+    """How the incidents of some nights stand now; nothing where the dataset file cannot be read."""
+    from schemas.dataset import load_dataset
+    from tasks.incident_views import standings
+
+    try:
+        dataset = load_dataset(services.project.dataset_file(name))
+    except ConfigError:
+        return {}
+    return standings(services, dataset, nights)
+
+
+def _row(run: Run, standing: dict[str, int]) -> dict[str, Any]:
     result = run.result
     rows = result.get("rows") or {}
     return {
@@ -46,17 +64,23 @@ def _row(run: Run) -> dict[str, Any]:
         "ended": run.ended_at.isoformat(timespec="seconds") if run.ended_at else None,
         "rows": rows,
         "alerts": result.get("alerts", 0),
+        "incidents": sum(standing.values()) or result.get("incidents", 0),
+        "standing": standing,
         "reason": result.get("reason", ""),
         "report": result.get("report"),
-        "summary": _summary(run, rows),
+        "summary": _summary(run, rows, standing),
     }
 
 
-def _summary(run: Run, rows: dict[str, int]) -> str:
+def _summary(run: Run, rows: dict[str, int], standing: dict[str, int]) -> str:
     if run.status == "running":
         stage = f"{run.result['stage']}, " if run.result.get("stage") else ""
         return f"{stage}since {run.started_at:%H:%M:%S} UTC, {run.holder}"
     if run.status in ("failed", "missing", "blocked"):
         return str(run.result.get("reason", "")).split("\n")[0]
     accepted, quarantined = rows.get("accepted", 0), rows.get("quarantined", 0)
-    return f"{accepted:,} accepted, {quarantined:,} quarantined, {run.result.get('alerts', 0)} alerts"
+    said = f"{accepted:,} accepted, {quarantined:,} quarantined, {run.result.get('alerts', 0)} alerts"
+    if not standing:
+        return said
+    incidents = ", ".join(f"{number} {word}" for word, number in standing.items())
+    return f"{said}, incidents: {incidents}"

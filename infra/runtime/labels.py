@@ -15,10 +15,11 @@ from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import labels
 
-Word = Literal["anomaly", "false_alarm", "expected", "unsaid"]
+LabelWord = Literal["anomaly", "false_alarm", "expected"]
+Word = LabelWord | Literal["unsaid"]
 UNSAID: Word = "unsaid"
 """No label: an alert that stood in the list when others of its night were labelled, and of which nothing was said."""
-WORDS: tuple[Word, ...] = tuple(word for word in get_args(Word) if word != UNSAID)
+WORDS: tuple[LabelWord, ...] = get_args(LabelWord)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Self
 
 from infra.runtime.events import EventStore
 from infra.runtime.figures import FigureStore
+from infra.runtime.incidents import IncidentStore
 from infra.runtime.inputs import InputStore
 from infra.runtime.labels import LabelStore
 from infra.runtime.notices import NoticeStore
@@ -31,6 +32,7 @@ class State(
     TokenStore,
     FigureStore,
     NoticeStore,
+    IncidentStore,
 ):
     """Everything that is known of one project's nights; safe to use from several threads.
 

@@ -117,6 +117,22 @@ def all_of(*writers: Writer | None) -> Writer:
     return write
 
 
+@contextmanager
+def trying(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes and is undone at its end: what would come of it can be looked at.
+
+    Raises:
+        StateError: The database failed.
+    """
+    with (
+        _told(engine),
+        engine.connect().execution_options(sereno_writes=True) as connection,
+        connection.begin() as transaction,
+    ):
+        yield connection
+        transaction.rollback()
+
+
 def check_revision(engine: Engine) -> bool:
     """Whether the tables are there and current.
 

@@ -90,11 +90,11 @@ def _labels(path: Path) -> Truth:
     return {row["flow_id"]: row["label"] == "1" for row in read_rows(path)}
 
 
-def simulated_nights(folder: Path) -> Nights:
+def simulated_nights(folder: Path, nights: int = 14) -> Nights:
     """Make nights of network flows like the demo's; all but the broken one."""
     from tasks.simulate import simulate_week
 
-    week = simulate_week(folder / "simulated", nights=14)
+    week = simulate_week(folder / "simulated", nights=nights)
     files = {date.isoformat(): path for date, path in week.files.items() if date != week.blocked}
     truth = {date: {row.flow_id: True for row in week.planted if row.night.isoformat() == date} for date in files}
     return Nights(files, "flow_id", "start_time", truth)

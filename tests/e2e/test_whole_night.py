@@ -107,7 +107,7 @@ def test_prefect_has_a_run_a_stage_and_a_link_to_the_report(watched: dict[str, A
         artifacts = dict(database.execute("SELECT key, data FROM artifact").fetchall())
     assert flows[f"flows {ATTACKED}"] == "COMPLETED"
     assert flows[f"flows {BLOCKED}"] == "FAILED"
-    assert {"ingest", "validate", "preprocess", "train", "gate", "score", "promote", "report"} <= tasks
+    assert {"ingest", "validate", "preprocess", "train", "gate", "score", "alert", "promote", "report"} <= tasks
     process, *named = sorted(json.loads(tags[f"flows {ATTACKED}"]), key=lambda tag: not tag.startswith("process:"))
     assert process.startswith("process:")
     assert set(named) == {"dataset:flows", f"night:{ATTACKED}"}

@@ -84,7 +84,7 @@ def test_a_training_is_never_repeated_and_every_other_stage_twice():
 
 
 def test_each_stage_is_found_by_its_name_and_keeps_nothing_in_the_orchestrator():
-    assert len(EVERY) == 9
+    assert len(EVERY) == 10
     for name, task in EVERY.items():
         assert (task.name, task.task_run_name, task.tags) == (name, name, {f"stage:{name}"})
         assert task.persist_result is False

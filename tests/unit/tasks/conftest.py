@@ -15,6 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.incident_results import (
+    Allowed,
+    Incident,
+    IncidentColumn,
+    IncidentOfNight,
+    IncidentWord,
+    NightIncidents,
+)
 from schemas.results import (
     Alert,
     Change,
@@ -132,6 +140,10 @@ def made_report(status="done", text="some", **changes) -> NightReport:
         ),
         alerts=(made_alert(1, text), made_alert(2, text)),
         alert_budget=20,
+        incidents=NightIncidents(
+            incidents=(made_incident(7, text), made_incident(8, text, entity=None, affected=9)),
+            allowed=(Allowed(reason=text, alerts=3, until="2026-04-01"),),
+        ),
         history=tuple({"date": f"2026-03-0{i}", "status": "done", "read": 2500, "alerts": 10 + i} for i in range(1, 6)),
         gate=({"name": text, "passed": False, "observed": text, "expected": text, "message": text},),
         key=("flow_id",),
@@ -150,6 +162,17 @@ def made_report(status="done", text="some", **changes) -> NightReport:
         contamination=0.02,
     )
     return whole.model_copy(update=changes)
+
+
+def made_incident(number, text, **changes) -> Incident:
+    columns = (IncidentColumn(column=text, share=0.71), IncidentColumn(column="bytes", share=0.2))
+    times = {"first_time": "2026-03-06T01:00:00+00:00", "last_time": "2026-03-06T02:30:00+00:00"}
+    seen = {"alerts": 12, "score": 4.2, "p_value": 0.001, "severity": "high", "columns": columns, "told": "new"}
+    night = IncidentOfNight(date="2026-03-06", entities=(text, text), **times, **seen)
+    word = IncidentWord(word="note", night="2026-03-06", note=text, by=text, at="2026-03-07T07:00:00+00:00")
+    values = {"id": number, "dataset": "flows", "entity": text, "columns": columns, "first_night": "2026-03-06"}
+    values |= {"last_night": "2026-03-06", "alerts": 12, "severity": "high", "status": "open", "night": night}
+    return Incident(**{**values, "word": word, **changes})
 
 
 def made_seen(text) -> DetectorDrift:
@@ -199,6 +222,12 @@ def read_page():
 def a_result():
     """Make a night's result, some of its fields changed."""
     return made_result
+
+
+@pytest.fixture(scope="session")
+def an_incident():
+    """Make one incident, whose values are the text that is given, some of its fields changed."""
+    return made_incident
 
 
 @pytest.fixture(scope="session")

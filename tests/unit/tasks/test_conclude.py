@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
@@ -10,10 +11,15 @@ from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
 from schemas.errors import BlockedNight, LakeError
+from schemas.incident_results import Allowed, IncidentColumn
 from schemas.results import ModelOutcome, NightResult, RowCounts
 from schemas.settings import Settings
-from tasks.conclude import missing_night, result_of
+from tasks.conclude import conclude, missing_night, result_of, write_night_report
+from tasks.incidents import Group
+from tasks.incidents_written import write_incidents
 from tasks.night import Night, NightRequest
+from tasks.night_incidents import FoundIncidents
+from tasks.report import ReportPaths, draft_paths
 from tasks.services import Services
 from tasks.validate import Validated
 
@@ -37,6 +43,87 @@ def begin(tmp_path, make_dataset):
             return Night(NightRequest(make_dataset(), NIGHT), services, run, tmp_path)
 
         yield start
+
+
+def group(name):
+    return Group(name, (IncidentColumn(column="sent", share=0.9),), 3, 3.0, 0.001, keys=("1", "2", "3"))
+
+
+@pytest.fixture
+def scored(begin):
+    """A night whose alerts make two incidents, and whose scores are committed."""
+
+    def scored(**changes):
+        night = begin("4")
+        night.incidents = FoundIncidents((group("h1"), group("h2")), (Allowed(reason="the move", alerts=5),))
+        night.versions = {"scores": 1}
+        for name, value in changes.items():
+            setattr(night, name, value)
+        return night
+
+    return scored
+
+
+def shown_in(paths):
+    values = json.loads(paths.json.read_text(encoding="utf-8"))
+    return {one["entity"]: one["id"] for one in (values["incidents"] or {"incidents": []})["incidents"]}
+
+
+def drafts(night):
+    return draft_paths(night.services.project.reports / "flows", NIGHT.isoformat(), night.run.id)
+
+
+def test_incidents_are_counted_shown_with_their_numbers_and_written_with_the_final_row(scored):
+    night = scored()
+    state = night.services.state
+    write_night_report(night, None)
+    assert shown_in(drafts(night)) == {"h1": 1, "h2": 2}
+    assert state.incident_nights("flows") == []
+    result = conclude(night, None)
+    assert (result.incidents, result.allowed) == (2, 5)
+    assert [(row.entity, row.incident, row.run_id) for row in state.incident_nights("flows")] == [
+        ("h1", 1, night.run.id),
+        ("h2", 2, night.run.id),
+    ]
+    page = night.services.project.report_file("flows", NIGHT.isoformat(), "json")
+    assert json.loads(page.read_text(encoding="utf-8"))["incidents"]["allowed"][0]["reason"] == "the move"
+
+
+def test_where_another_night_came_first_the_page_has_the_numbers_that_it_got(scored):
+    night = scored()
+    state = night.services.state
+    write_night_report(night, None)
+    other = state.start_run("flows", date(2026, 9, 10), "run", "fp")
+    state.finish_run(
+        other.id,
+        "done",
+        versions={"scores": 2},
+        also=lambda connection: write_incidents(connection, night.dataset, other.night, other.id, [group("h9")]),
+    )
+    conclude(night, None)
+    numbers = {row.entity: row.incident for row in state.incident_nights("flows", nights=[NIGHT])}
+    assert set(numbers.values()) == {2, 3}
+    page = night.services.project.report_file("flows", NIGHT.isoformat(), "html")
+    assert shown_in(ReportPaths(page, page.with_suffix(".json"))) == numbers
+
+
+@pytest.mark.parametrize(
+    ("failure", "changes"),
+    [
+        (LakeError("no space"), {}),
+        (BlockedNight("few"), {"versions": {"quarantined": 1}}),
+        (None, {"versions": {}}),
+        (None, {"incidents": None}),
+    ],
+    ids=["failed", "blocked", "not scored", "not grouped"],
+)
+def test_a_night_whose_scores_do_not_count_writes_no_incidents(scored, failure, changes):
+    night = scored(**changes)
+    write_night_report(night, failure)
+    conclude(night, failure)
+    assert night.services.state.incident_nights("flows") == []
+    page = night.services.project.report_file("flows", NIGHT.isoformat(), "html")
+    assert shown_in(ReportPaths(page, page.with_suffix(".json"))) == {}
 
 
 def test_a_night_that_is_scored_again_keeps_what_was_said_of_its_rows(begin):

@@ -371,3 +371,26 @@ def test_values_beyond_any_range_have_a_finite_score(detector, make_rows):
     assert all(math.isfinite(score) for score in scores.score)
     assert all(0 < p <= 1 for p in scores.p_value)
     assert scores.is_alert[:3].all()
+
+
+def test_released_rows_that_are_alerts_join_the_incidents_of_their_night(services, dataset, night):
+    night()
+    outcome = release(services, dataset, asked())
+    scores = scores_of_night(services, dataset, NIGHT)
+    alerts = set(scores.filter(scores["is_alert"])["sereno_key"].to_pylist())
+    rows = services.state.incident_nights(dataset.name)
+    keys = [key for row in rows for key in services.state.incident_keys(dataset.name, row.incident)[NIGHT]]
+    assert sorted(keys) == sorted(alerts)
+    assert outcome.result.incidents == len(rows)
+    assert sum(row.alerts for row in rows) == outcome.result.alerts > 0
+    (recorded,) = {release.run_id for release in services.state.releases(dataset.name, NIGHT)}
+    assert {row.run_id for row in rows} == {recorded}
+    page = services.project.report_file(dataset.name, NIGHT.isoformat(), "json")
+    shown = NightReport.model_validate_json(page.read_bytes()).incidents
+    assert {incident.id for incident in shown.incidents} == {row.incident for row in rows}
+
+
+def test_a_release_into_a_night_without_scores_makes_no_incidents(services, dataset, night):
+    night(scored=False)
+    assert release(services, dataset, asked(column="sent")).result.incidents == 0
+    assert services.state.incident_nights(dataset.name) == []

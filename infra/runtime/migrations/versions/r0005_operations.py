@@ -111,11 +111,15 @@ def upgrade() -> None:
         sa.Column("alerts", sa.Integer, nullable=False),
         sa.Column("score", sa.Float, nullable=False),
         sa.Column("p_value", sa.Float, nullable=False),
+        sa.Column("points", sa.Integer, nullable=False),
         sa.Column("severity", sa.String(8), nullable=False),
         sa.Column("first_time", sa.DateTime),
         sa.Column("last_time", sa.DateTime),
         sa.Column("columns", sa.JSON, nullable=False),
+        sa.Column("affected", sa.Integer, nullable=False),
+        sa.Column("entities", sa.JSON, nullable=False),
         sa.Column("keys", sa.JSON, nullable=False),
+        sa.Column("told", sa.String(8)),
         sqlite_autoincrement=True,
     )
     op.create_index("incident_nights_once", "incident_nights", ["incident_id", "night"], unique=True)
@@ -125,6 +129,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("incident_id", sa.Integer, nullable=False),
         sa.Column("word", sa.String(16), nullable=False),
+        sa.Column("night", sa.String(10), nullable=False),
         sa.Column("until", sa.String(10)),
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("actor", sa.String(255), nullable=False),
@@ -132,6 +137,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("incident_words_by_incident", "incident_words", ["incident_id", "id"])
+    op.create_index("incident_words_by_end", "incident_words", ["until"])
     op.create_table(
         "notices",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),

@@ -7,17 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from infra.runtime import state_database, state_tables
+from infra.runtime.incident_rows import add_nights, open_incident
 from infra.runtime.state import State
+from schemas.dataset import Dataset
+from schemas.incident_results import IncidentColumn
+from tasks.incident_views import listed
+from tasks.incidents import Group
+from tasks.incidents_written import write_incidents
 
 FIRST = date(2026, 1, 1)
 NIGHTS = (30, 300)
 EVERY = 10  # instructions of SQLite's machine between two counts
+DATASET = Dataset.model_validate({"name": "flows", "source": {"path": "x"}, "columns": {"sent": {"type": "number"}}})
 TABLES = ("accepted", "quarantined", "samples", "scores")
 
 
@@ -62,7 +70,28 @@ def made_state(file: Path, nights: int) -> State:
     with state_database.writing(state._engine) as connection:
         connection.execute(sa.insert(state_tables.runs), rows)
         connection.execute(sa.insert(state_tables.promotions), ledger)
+        add_incidents(connection, nights)
     return state
+
+
+def add_incidents(connection: sa.Connection, nights: int) -> None:
+    """Three incidents a night, each of which lasts two nights."""
+    for position in range(nights):
+        for place in range(3):
+            began = FIRST + timedelta(days=position)
+            number = open_incident(connection, "flows", f"h{place}", ["sent"], began)
+            values = {"incident_id": number, "dataset": "flows", "run_id": "r", "alerts": 2, "score": 3.0}
+            values |= {"p_value": 0.01, "points": 0, "severity": "low", "columns": [["sent", 0.9]], "affected": 1}
+            values |= {"entities": [], "keys": ["k" * 900]}
+            told = {0: "new", 1: None}
+            night = {later: (began + timedelta(days=later)).isoformat() for later in told}
+            add_nights(connection, [values | {"night": night[later], "told": told[later]} for later in told])
+
+
+def write_tonight(state: State, night: date) -> None:
+    """Write a night's incidents, of which two go on, and undo it."""
+    groups = [Group(f"h{place}", (IncidentColumn(column="sent", share=0.9),), 2, 3.0, 0.01) for place in (1, 2, 9)]
+    state.would(lambda connection: write_incidents(connection, DATASET, night, "r", groups))
 
 
 @contextmanager
@@ -113,6 +142,9 @@ QUESTIONS: dict[str, tuple[Callable[[State, date], Any], int]] = {
     "how nights stand": (lambda state, _night: state.standing_nights(["flows", "machines"]), 2),
     "champion": (lambda state, _night: state.champion("flows"), 1),
     "a new bundle": (lambda state, _night: state.ledger("flows", bundle_hash="f" * 64), 0),
+    "incidents of a night": (lambda state, night: state.incident_nights("flows", nights=[night]), 3),
+    "writing incidents": (write_tonight, 40),
+    "incidents under way": (lambda state, _night: listed(SimpleNamespace(state=state), DATASET, None, over=False), 55),
     "releases": (lambda state, night: state.releases("flows", night), 0),
 }
 
