@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 import threading
@@ -327,12 +328,14 @@ def receivers() -> Iterator[tuple[Receivers, dict[str, Any]]]:
         def log_message(self, *_words: object) -> None:
             """Nothing."""
 
-    mail = Controller(Mailbox(), hostname="127.0.0.1", port=0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mail = Controller(Mailbox(), hostname="127.0.0.1", port=port)
     hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     mail.start()
     try:
-        port = mail.server.sockets[0].getsockname()[1] if mail.server else 0
         yield (
             taken,
             {
