@@ -6,6 +6,7 @@ nothing. `infra.service.clock_child` runs it for as long as the service is up.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -31,17 +32,24 @@ class Clock:
         launcher: Starts flow runs and says how they stand.
         runs: So many flow runs at once.
         now: Tells the time; another one in tests.
+        seconds: Counts seconds; another one in tests.
     """
 
     def __init__(
-        self, services: Services, launcher: Launcher, *, runs: int = 1, now: Callable[[], datetime] = moment.now
+        self,
+        services: Services,
+        launcher: Launcher,
+        *,
+        runs: int = 1,
+        now: Callable[[], datetime] = moment.now,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now = now
         self._services = services
         self.faults = Faults(services.state)
         self.watched = Watched(services, self.faults)
         self._parts: dict[str, Callable[[datetime], None]] = {
-            "the outcomes of flow runs": Outcomes(services, launcher, self.watched).look,
+            "the outcomes of flow runs": Outcomes(services, launcher, self.watched, seconds).look,
             "runs that died": self._put_right,
             "the schedules": Planning(services, self.watched).plan,
             "what is due": Beginning(services, launcher, self.watched, runs).begin,

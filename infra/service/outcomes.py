@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,12 +32,21 @@ class Outcomes:
         services: The stores.
         launcher: Says how flow runs stand.
         watched: The datasets.
+        seconds: Counts seconds; another one in tests.
     """
 
-    def __init__(self, services: Services, launcher: Launcher, watched: Watched) -> None:
+    def __init__(
+        self,
+        services: Services,
+        launcher: Launcher,
+        watched: Watched,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._services = services
         self._launcher = launcher
         self._watched = watched
+        self._seconds = seconds
+        self._taken: dict[str, float] = {}
 
     def look(self, now: datetime) -> None:
         """Move every request on that was started."""
@@ -64,15 +75,18 @@ class Outcomes:
             self._over(request, "cancelled", stand.message or "cancelled", now)
         elif stand.stand in ("crashed", "gone"):
             self._died(request, stand.message, now)
-        elif stand.is_dead or self._is_stuck(request, stand, now):
+        elif stand.is_dead or self._is_stuck(flow_run, stand):
             why = "its process ended without a word"
             self._launcher.close(flow_run, f"{why}.", cancelled=request.status == "cancelling")
             self._died(request, why, now)
         elif request.status == "cancelling" and stand.stand != "cancelling":
             self._cancel(request, stand, now)
 
-    def _is_stuck(self, request: Request, stand: FlowRunStand, now: datetime) -> bool:
-        return stand.stand == "taken" and now - request.changed_at > timedelta(seconds=TAKEN_SECONDS)
+    def _is_stuck(self, flow_run: str, stand: FlowRunStand) -> bool:
+        if stand.stand != "taken":
+            self._taken.pop(flow_run, None)
+            return False
+        return self._seconds() - self._taken.setdefault(flow_run, self._seconds()) > TAKEN_SECONDS
 
     def _cancel(self, request: Request, stand: FlowRunStand, now: datetime) -> None:
         if stand.stand == "waiting":

@@ -85,7 +85,9 @@ class House:
 
     def restart(self) -> None:
         """Begin the clock anew, as after its process died."""
-        self.clock = Clock(self.services, self.orchestrator, runs=self.runs, now=lambda: self.now)
+        self.clock = Clock(
+            self.services, self.orchestrator, runs=self.runs, now=lambda: self.now, seconds=lambda: self.now.timestamp()
+        )
 
     def dataset(self, name: str, **values: Any) -> None:
         """Write a dataset file."""

@@ -236,9 +236,9 @@ def test_a_flow_run_that_a_dead_worker_took_is_begun_again(house):
     house.turn(hours=1)
     house.orchestrator.stands["run-1"] = FlowRunStand("taken", "Pending")
     house.turn(minutes=2)
+    house.turn(minutes=2)
     assert house.requests() == [("2026-09-20", "started")]
     house.turn(minutes=2)
-    house.turn(minutes=1)
     assert house.orchestrator.at_work == ["run-2"]
 
 
