@@ -85,9 +85,11 @@ class House:
 
     def restart(self) -> None:
         """Begin the clock anew, as after its process died."""
-        self.clock = Clock(
-            self.services, self.orchestrator, runs=self.runs, now=lambda: self.now, seconds=lambda: self.now.timestamp()
-        )
+        self.clock = Clock(self.services, self.orchestrator, runs=self.runs, now=lambda: self.now, seconds=self.seconds)
+
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return self.now.timestamp()
 
     def dataset(self, name: str, **values: Any) -> None:
         """Write a dataset file."""
