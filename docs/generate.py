@@ -32,7 +32,8 @@ BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_
 BOUNDS |= {"max_length": "length at most", "pattern": "pattern"}
 
 TYPE_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "`true` or `false`", "NoneType": "nothing"}
-TYPE_NAMES |= {"SecretStr": "text, secret", "timedelta": "length of time, as `90m`", "time": "time, as `'02:30'`"}
+TYPE_NAMES |= {"timedelta": "length of time, as `90m`", "time": "time, as `'02:30'`"}
+TYPE_NAMES |= {"SecretStr": "secret: text, `{env: NAME}` or `{file: PATH}`"}
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -207,9 +208,10 @@ def settings_page() -> str:
     from schemas.settings import Settings
 
     intro = (
-        "What may stand in `sereno.yaml`. A flag wins over an environment variable, that over the file, that over the "
-        "default. A variable's name is `SERENO_` and the key in capitals, levels joined by two underscores: "
-        "`SERENO_CLUSTER__KIND=threads`. An unknown key is refused with its line and the nearest known name."
+        "What may stand in `sereno.yaml`, and in a [profile](profiles.md). A flag wins over an environment variable, "
+        "that over the profile, that over the file, that over the default. A variable's name is `SERENO_` and the key "
+        "in capitals, levels joined by two underscores: `SERENO_CLUSTER__KIND=threads`. An unknown key is refused with "
+        "its line and the nearest known name."
     )
     return model_page("Settings", intro, Settings)
 

@@ -110,16 +110,23 @@ class LazyGroup(click.Group):
 @click.option(
     "--set", "overrides", metavar="NAME=VALUE", multiple=True, help="Set one setting, e.g. --set cluster.kind=threads."
 )
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="The profile, profiles/NAME.yaml; else SERENO_PROFILE, else the one in sereno.yaml.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show what the stages log.")
 @click.pass_context
-def cli(ctx: click.Context, project: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+def cli(
+    ctx: click.Context, project: str | None, overrides: tuple[str, ...], profile: str | None, verbose: bool
+) -> None:
     """Keep watch over nightly batches: validate, train autoencoders, score, report.
 
     \b
     Begin:   sereno demo
     Then:    sereno init DIR --from 'data/*.csv.gz'   and   sereno --project DIR run NAME --date 2026-09-01
     """
-    ctx.obj = Invocation(project, overrides, verbose)
+    ctx.obj = Invocation(project, overrides, verbose, profile)
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
 
 if TYPE_CHECKING:
     from schemas.settings import ResolvedSettings
+
+MASK = "********"
 
 
 def rows_of(resolved: ResolvedSettings) -> list[dict[str, Any]]:
@@ -29,15 +31,15 @@ def _flat(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _origin(resolved: ResolvedSettings, name: str) -> str:
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        found = resolved.origin.get(".".join(parts[:end]))
-        if found and (end == len(parts)):
-            return found
-    return "default"
+    return resolved.origin.get(name, "default")
 
 
 def _shown(value: Any) -> Any:
+    """A value for people and JSON; secrets at any depth are masked."""
     if isinstance(value, SecretStr):
-        return "********"
-    return list(value) if isinstance(value, tuple) else value
+        return MASK
+    if isinstance(value, BaseModel):
+        return {name: _shown(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): _shown(inner) for key, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
+from schemas.secrets import secrets_in
 from schemas.spelling import spelled_out
 
 MASK = "***"
@@ -65,14 +66,7 @@ class SecretFilter(logging.Filter):
 
 def secrets_of(settings: BaseModel) -> list[str]:
     """Return the values of every setting that is marked secret."""
-    found: list[str] = []
-    for name in type(settings).model_fields:
-        value: Any = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            found.append(value.get_secret_value())
-        elif isinstance(value, BaseModel):
-            found.extend(secrets_of(value))
-    return found
+    return [secret.get_secret_value() for _, secret in secrets_in(settings)]
 
 
 class JsonLines(logging.Formatter):
