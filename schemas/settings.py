@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 
 from schemas.dataset import NAME
 from schemas.detector import Frozen
+from schemas.retention import RetentionSettings
 from schemas.secrets import Secret, SecretPlaces, references_in
 from schemas.setting_sources import (
     FILE,
@@ -89,6 +90,7 @@ class Settings(Frozen):
         default_factory=PrefectSettings, description="Which Prefect server records the runs."
     )
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings, description="Where detectors are versioned.")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="How long things are kept.")
 
 
 @dataclass(frozen=True)

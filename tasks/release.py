@@ -25,6 +25,7 @@ from infra.runtime.work import work_folder
 from schemas.errors import LockedNight, SerenoError, UsageError, listed
 from schemas.results import NightResult, RowCounts
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
+from tasks.gone import refuse_gone
 from tasks.quarantine import counted
 from tasks.quarantine_list import Choice, records_of, releases_like
 from tasks.release_rows import QuarantinedRow, Released, rows_of, typed_rows, without_known_keys
@@ -172,6 +173,7 @@ def _base(services: Services, dataset: Dataset, night: Date) -> _Base:
         found = services.state.history(dataset.name, night + timedelta(days=1), 1, table=table)
         return found[0] if found and found[0].night == night else None
 
+    refuse_gone(services.state, dataset.name, night, "accepted", "quarantined", "samples", "scores")
     accepted, quarantined = newest("accepted"), newest("quarantined")
     if quarantined is None:
         raise UsageError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from schemas.errors import BlockedNight, BundleError, LockedNight, SerenoError, UsageError
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
+from tasks.gone import parted
 from tasks.night import Acceptance, Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
@@ -321,6 +322,7 @@ def _training_sample(night: Night, taught: Sequence[Run]) -> tuple[Path, bool]:
     from tasks.training import window_samples
 
     samples = window_samples(night.services, night.dataset, taught)
+    night.warnings += filter(None, [parted(taught)[1]])
     few = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS
     in_sample = (few or _of_a_new_kind(night)) and night.prepared is not None
     if in_sample and not few:

@@ -7,10 +7,12 @@ from datetime import date as Date
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from infra.runtime.promotions import tells_of
 from schemas.detector import Frozen
 from schemas.errors import TrainingFailed, UsageError
 from schemas.results import TrainingSummary
 from schemas.tables import accepted_schema
+from tasks.gone import parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,9 +39,13 @@ class TrainingDecision(Frozen):
 
 
 def window_samples(services: Services, dataset: Dataset, window: Sequence[Run]) -> list[pa.Table]:
-    """The bottom-k samples of the window's nights, each at the version that the state pins, less labelled anomalies."""
+    """The bottom-k samples of the window's nights, each at the version that the state pins, less labelled anomalies.
+
+    What retention took away is left out.
+    """
     from tasks.labels import anomalies_of, without_anomalies
 
+    window, _ = parted(window)
     if not window:
         return []
     schema, pinned = accepted_schema(dataset), {run.night: run.versions["samples"] for run in window}
@@ -104,7 +110,7 @@ def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run
     version = services.registry.register(
         dataset.name, trained.bundle, trained.bundle_hash, trained.summary, trained.metrics, {"run_id": run_id}
     )
-    if not services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash):
+    if not tells_of(services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash)):
         _note(services, dataset.name, version, trained.bundle_hash, rows_of(trained.summary), run_id, trained.metrics)
     return version
 

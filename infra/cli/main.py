@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recalibrate": ("infra.cli.recalibrate_command", "recalibrate"),
     "quarantine": ("infra.cli.quarantine_commands", "quarantine"),
     "incidents": ("infra.cli.incident_commands", "incidents"),
+    "vacuum": ("infra.cli.vacuum_command", "vacuum"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -60,6 +61,7 @@ SUMMARIES = {
     "recalibrate": "Give the detector another threshold, without training.",
     "quarantine": "List, show and release rows that did not meet the contract.",
     "incidents": "Say what alerts were, and see what was said.",
+    "vacuum": "Take away what is older than the settings keep.",
 }
 
 

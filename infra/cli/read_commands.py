@@ -24,11 +24,15 @@ def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bo
     """
     if dataset is None:
         return _overview(invocation, night, as_json)
+    from infra.runtime.retention import PAGE
+    from tasks.gone import refuse_gone
     from tasks.page_drafts import recover_page
 
     with opened(invocation, dataset) as (services, found):
         recover_page(services, found, night)
         project = services.project
+        if not project.report_file(dataset, night.isoformat()).is_file():
+            refuse_gone(services.state, dataset, night, PAGE)
     page = project.report_file(dataset, night.isoformat())
     if not page.is_file():
         raise UsageError(

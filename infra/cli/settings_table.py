@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
+
+from schemas.schedule import written_length
 
 if TYPE_CHECKING:
     from schemas.settings import ResolvedSettings
@@ -42,4 +45,6 @@ def _shown(value: Any) -> Any:
         return {name: _shown(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {str(key): _shown(inner) for key, inner in value.items()}
+    if isinstance(value, timedelta):
+        return written_length(value)
     return [_shown(inner) for inner in value] if isinstance(value, tuple | list) else value

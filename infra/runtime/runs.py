@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.holder import Holder
 from infra.runtime.nights import Night, as_night
+from infra.runtime.run_queries import counting, newest_of_nights, of_night
 from infra.runtime.run_row import COUNTING, Kind, Run, Status, as_run
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import runs
@@ -193,11 +194,11 @@ class RunStore:
             wanted.append(runs.c.night < as_night(before).isoformat())
         if not running:
             wanted.append(runs.c.status != "running")
-        return self._runs(_newest_of_nights(wanted, last).order_by(runs.c.night))
+        return self._runs(newest_of_nights(wanted, last).order_by(runs.c.night))
 
     def latest_final(self, dataset: str, night: Night, *, kinds: Iterable[Kind] | None = None) -> Run | None:
         """Return the night's newest run that is over, however it ended."""
-        query = _of_night(dataset, night).where(runs.c.status != "running")
+        query = of_night(dataset, night).where(runs.c.status != "running")
         if kinds is not None:
             query = query.where(runs.c.kind.in_(list(kinds)))
         found = self._runs(query.limit(1))
@@ -217,7 +218,7 @@ class RunStore:
         It counts as done while the night's newest run of the kind has the fingerprint, and no later run of another
         fingerprint wrote one of its tables.
         """
-        found = self._runs(_of_night(dataset, night).where(runs.c.status.in_(COUNTING)))
+        found = self._runs(of_night(dataset, night).where(runs.c.status.in_(COUNTING)))
         wanted = tuple(statuses)
         for position, run in enumerate(found):
             if run.kind != kind:
@@ -232,7 +233,7 @@ class RunStore:
 
     def with_releases(self, done: Run) -> Run:
         """Return the newest release of rows into what a run did, which has the night's numbers then, else the run."""
-        query = _of_night(done.dataset, done.night).where(
+        query = of_night(done.dataset, done.night).where(
             runs.c.kind == "release",
             runs.c.status.in_(COUNTING),
             runs.c.seq > done.seq,
@@ -252,7 +253,13 @@ class RunStore:
             raise self._locked(dataset, day)
 
     def history(
-        self, dataset: str, before: Night | None = None, limit: int | None = None, *, table: str = "accepted"
+        self,
+        dataset: str,
+        before: Night | None = None,
+        limit: int | None = None,
+        *,
+        table: str = "accepted",
+        gone: bool = False,
     ) -> list[Run]:
         """Return the runs that count, one a night, newest night first: the authority for what to read.
 
@@ -261,14 +268,15 @@ class RunStore:
             before: Only nights before this one.
             limit: At most so many nights.
             table: Only runs that wrote this table; the newest such run of each night stands.
+            gone: Whether nights count whose rows retention took away: for what was done, not for what can be read.
         """
-        return self._history(_counting(dataset, table, before), limit)
+        return self._history(counting(dataset, table, before, gone=gone), limit)
 
     def pins(
         self, dataset: str, table: str, nights: Iterable[Night] | None = None, *, before: Night | None = None
     ) -> dict[date, int]:
         """Return the Delta version to read each night of a table at; `Lake.read(nights=...)` takes it."""
-        wanted = _counting(dataset, table, before)
+        wanted = counting(dataset, table, before)
         if nights is not None:
             wanted.append(runs.c.night.in_({as_night(night).isoformat() for night in nights}))
         return {run.night: run.versions[table] for run in self._history(wanted, None)}
@@ -329,7 +337,7 @@ class RunStore:
         )
 
     def _history(self, wanted: list[ColumnElement[bool]], limit: int | None) -> list[Run]:
-        return self._runs(_newest_of_nights(wanted, limit).order_by(runs.c.night.desc()))
+        return self._runs(newest_of_nights(wanted, limit).order_by(runs.c.night.desc()))
 
     def _runs(self, query: Select[Any]) -> list[Run]:
         with reading(self._engine) as connection:
@@ -343,32 +351,6 @@ def new_run_id(now: datetime | None = None) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _of_night(dataset: str, night: Night) -> Select[Any]:
-    return (
-        select(runs)
-        .where(runs.c.dataset == dataset, runs.c.night == as_night(night).isoformat())
-        .order_by(runs.c.seq.desc())
-    )
-
-
-def _counting(dataset: str, table: str, before: Night | None) -> list[ColumnElement[bool]]:
-    """What holds for the runs that count and wrote a table."""
-    wanted: list[ColumnElement[bool]] = [
-        runs.c.dataset == dataset,
-        runs.c.status.in_(COUNTING),
-        runs.c.versions[table].as_string().is_not(None),
-    ]
-    if before is not None:
-        wanted.append(runs.c.night < as_night(before).isoformat())
-    return wanted
-
-
-def _newest_of_nights(wanted: list[ColumnElement[bool]], limit: int | None) -> Select[Any]:
-    """The newest such run of each of the last nights; the index is walked back from the newest one, up to the limit."""
-    newest = select(func.max(runs.c.seq)).where(*wanted).group_by(runs.c.night)
-    return select(runs).where(runs.c.seq.in_(newest.order_by(runs.c.night.desc()).limit(limit)))
 
 
 def _running(connection: Connection) -> list[Run]:

@@ -12,11 +12,12 @@ from infra.runtime.labels import LabelStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
+from infra.runtime.retention import RetentionStore
 from infra.runtime.runs import RunStore
 from infra.runtime.state_database import bring_up_to_date, check_revision, make_engine, make_reading_engine
 
 
-class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore):
+class State(RunStore, PromotionStore, ReleaseStore, LabelStore, EventStore, RequestStore, RetentionStore):
     """Runs, promotions, releases, labels, events and requests of one project; safe to use from several threads.
 
     Args:

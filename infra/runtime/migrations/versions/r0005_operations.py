@@ -1,4 +1,4 @@
-"""Schedules, requests, events, incidents, messages, tokens."""
+"""Schedules, requests, events, incidents, messages, tokens; what retention took away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables and the column."""
+    op.add_column("runs", sa.Column("gone", sa.JSON))
     op.create_table(
         "schedule_switches",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
