@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 
 
-def delete_version(client: MlflowClient, item: ModelVersion, local: Path | None, artifacts: Path) -> str:
+def delete_version(client: MlflowClient, item: ModelVersion, local: Path | None, artifacts: Path, uri: str) -> str:
     """Delete a version; the version goes last, so that what was stopped in the middle is found again.
 
     MLflow marks run and model as deleted and keeps a few rows of each, which `mlflow gc` takes away.
@@ -28,20 +28,21 @@ def delete_version(client: MlflowClient, item: ModelVersion, local: Path | None,
         item: The version.
         local: Where its files lie on this disk; None: elsewhere.
         artifacts: Where this project's artefacts lie; files elsewhere may be those of the project that it is a copy of.
+        uri: MLflow's store.
 
     Returns:
         Why files stay; empty where none do.
     """
-    why = _delete_files(str(item.source), local, artifacts)
+    why = _delete_files(str(item.source), local, artifacts, uri)
     _if_there(lambda: client.delete_logged_model(item.model_id) if item.model_id else None)
     _if_there(lambda: client.delete_run(item.run_id) if item.run_id else None)
     _if_there(lambda: client.delete_model_version(item.name, item.version))
     return why
 
 
-def _delete_files(source: str, local: Path | None, artifacts: Path) -> str:
+def _delete_files(source: str, local: Path | None, artifacts: Path, uri: str) -> str:
     if local is None:
-        return _delete_elsewhere(source)
+        return _delete_elsewhere(source, uri)
     if not local.is_relative_to(artifacts):
         return f"{local} lies outside of this project, and stays" if local.exists() else ""
     shutil.rmtree(local, ignore_errors=True)
@@ -50,12 +51,12 @@ def _delete_files(source: str, local: Path | None, artifacts: Path) -> str:
     return f"{local} cannot be removed as a whole" if local.exists() else ""
 
 
-def _delete_elsewhere(source: str) -> str:
+def _delete_elsewhere(source: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    repository: Any = get_artifact_repository(source)  # without annotations
     try:
+        repository: Any = get_artifact_repository(source, tracking_uri=uri)  # without annotations
         repository.delete_artifacts()
     except (MlflowException, OSError, NotImplementedError) as error:
         return f"the files at {source} stay: {first_line(error)}"

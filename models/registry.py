@@ -198,7 +198,7 @@ class Registry:
             UsageError: There is no such version.
         """
         item = self._model_version(name, version)
-        local = self._local(str(item.source), item)
+        local = self._own_place(item) or self._local(str(item.source), item)
         return sum(file.stat().st_size for file in local.rglob("*") if file.is_file()) if local is not None else 0
 
     def delete(self, name: str, version: str) -> str:
@@ -217,9 +217,9 @@ class Registry:
         if self.champion(name) == version:
             raise SerenoError(f"{name}: the alias `{CHAMPION}` points at version {version}, which stays for that.")
         with told("delete a version"), durable("registry.delete"):
-            local = self._local(str(item.source), item)
+            local = self._own_place(item) or self._local(str(item.source), item)
             shutil.rmtree(self._artifacts / "downloaded" / _checked(name) / str(item.version), ignore_errors=True)
-            return delete_version(self._connected(), item, local, self._artifacts)
+            return delete_version(self._connected(), item, local, self._artifacts, self._uri)
 
     def set_champion(self, name: str, version: str | None) -> None:
         """Point the alias `champion` at a version, or take it away.
@@ -299,8 +299,15 @@ class Registry:
         recorded = file_path(source)
         if recorded is None or recorded.is_dir():
             return recorded
+        return self._own_place(item, there=False) or recorded
+
+    def _own_place(self, item: ModelVersion, *, there: bool = True) -> Path | None:
+        """Return where a model belongs among this project's artefacts, which may be those of a copied project."""
         inside = item.tags.get(_PLACE_TAG)
-        return self._artifacts / inside if inside and ".." not in Path(inside).parts else recorded
+        if not inside or ".." in Path(inside).parts:
+            return None
+        place = self._artifacts / inside
+        return place if place.is_dir() or not there else None
 
     def _model_version(self, name: str, version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

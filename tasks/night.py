@@ -163,10 +163,8 @@ class Night:
 
 def seed_of(request: NightRequest, services: Services) -> int:
     """The seed in force: option, dataset file, project."""
-    for seed in (request.options.seed, request.dataset.detector.seed):
-        if seed is not None:
-            return seed
-    return services.settings.seed
+    given = (request.options.seed, request.dataset.detector.seed, services.settings.seed)
+    return next(seed for seed in given if seed is not None)
 
 
 def window_of(request: NightRequest, services: Services) -> tuple[Run, ...]:

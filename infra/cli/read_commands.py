@@ -63,11 +63,13 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
 @click.command()
 @click.argument("dataset", metavar="[NAME]", required=False)
 @click.option("--last", type=click.IntRange(min=1), default=14, show_default=True, help="How many nights to show.")
+@click.option("--disk", is_flag=True, help="Also what each thing takes on the disk, and what room is left.")
 @with_json
 @click.pass_obj
-def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool) -> int:
+def status(invocation: Invocation, dataset: str | None, last: int, disk: bool, as_json: bool) -> int:
     """Show what became of the last nights of the dataset NAME, or of every dataset."""
-    from infra.cli.status_table import nights_of
+    from infra.cli.status_table import disk_lines, nights_of, room_line
+    from tasks.disk_use import disk_use
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
@@ -76,13 +78,17 @@ def status(invocation: Invocation, dataset: str | None, last: int, as_json: bool
     names = [dataset] if dataset else sorted(path.stem for path in project.datasets.glob("*.yaml"))
     with open_services(project, resolved.settings) as services:
         nights = [night for name in names for night in nights_of(services, name, last)]
+        use = disk_use(services, dataset) if disk else None
+        room = room_line(services)
     if as_json:
-        show(nights)
+        show(nights if use is None else {"nights": nights, "disk": use.as_dict()})
         return Exit.DONE
     for night in nights:
         say("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
     if not nights:
         say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
+    for line in [room] if use is None else disk_lines(use):
+        say(line)
     return Exit.DONE
 
 

@@ -5,13 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from infra.runtime.runs import Run
+    from tasks.disk_use import DiskUse
     from tasks.services import Services
 
 
 def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
     """One row a night, oldest first: the newest run of each of the last nights."""
     return [_row(run) for run in services.state.last_nights(name, last)]
+
+
+def room_line(services: Services) -> str:
+    """What room is left, in one line; nothing is counted for it."""
+    from tasks.disk_use import disks_of
+    from tasks.retention_plan import size_in_words
+
+    left = "; ".join(disk.line for disk in disks_of(services))
+    database = size_in_words(services.state.size())
+    return f"disk: {left}; state database {database}; what takes it: sereno status --disk"
+
+
+def disk_lines(use: DiskUse) -> Iterator[str]:
+    """What each thing takes, a line each, then the sum and the room that is left."""
+    from tasks.retention_plan import size_in_words
+
+    yield ""
+    for row in use.rows:
+        yield row.line
+    yield f"{size_in_words(use.bytes):>12}  in all"
+    for disk in use.disks:
+        yield f"disk: {disk.line}"
 
 
 def _row(run: Run) -> dict[str, Any]:
