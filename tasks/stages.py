@@ -370,5 +370,5 @@ def _columns_of_a_new_kind(night: Night) -> tuple[str, ...]:
 
 
 def _training_nights(night: Night, taught: Sequence[Run], in_sample: bool) -> tuple[str, ...]:
-    nights = [run.night.isoformat() for run in taught]
+    nights = [run.night.isoformat() for run in parted(taught)[0]]
     return (*nights, night.request.iso) if in_sample else tuple(nights)
