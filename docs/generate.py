@@ -337,6 +337,35 @@ def losses_section() -> list[str]:
     return lines + [f"| `{each.name}` | {cell(inspect.getdoc(each.of) or '')} | {cell(each.paper)} |" for each in found]
 
 
+# --- the doctor -----------------------------------------------------------------------------------------------------
+
+
+def doctor_page() -> str:
+    """Render what `sereno doctor` looks for in a project."""
+    from tasks.doctor import checks
+
+    intro = (
+        "`sereno doctor` looks at the machine, the installed packages and, in a project folder, at the project, and mends "
+        "nothing by itself. It ends with 0, or with 1 where something is WRONG; a *note* may be meant. Each comes with "
+        "what mends it; `--json` gives the same with the name of the check. What stopped runs left is put right by "
+        "[`--repair`](stopped-nights.md#look-and-repair-by-hand)."
+    )
+    network = (
+        "Of the network nothing is asked but whether a database server or a scheduler answers that the settings name. "
+        "Inputs that are not on this machine are held against the allow-list only."
+    )
+    besides = (
+        "Besides: versions of Python and of the packages, memory, dataset files that cannot be read (`dataset`), and a "
+        "state database that cannot be opened (`database`). A misspelt key or `SERENO_` variable is refused by every "
+        "command."
+    )
+    examples = ["```sh", "sereno doctor", "sereno --profile=production doctor --json", "```"]
+    lines = ["# What the doctor looks for", "", MARK, "", intro, "", *examples, "", network, ""]
+    lines += ["| check | finds | mend |", "|---|---|---|"]
+    lines += [f"| `{check.name}` | {cell(check.finds)} | {cell(check.mend)} |" for check in checks()]
+    return "\n".join([*lines, "", besides]) + "\n"
+
+
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -345,6 +374,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "datasets.md": datasets_page,
     "exit-codes.md": exit_codes_page,
     "families.md": families_page,
+    "doctor.md": doctor_page,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,11 +102,13 @@ class ResolvedSettings:
         origin: Dotted name of each value that is not a default, to `sereno.yaml, line 3`, `profiles/ci.yaml, line 2`,
             `SERENO_SEED` or `flag`; for a secret that is read elsewhere, also where: `sereno.yaml, line 3: env PG_URL`.
         profile: The profile in force, None where there is none.
+        overruled: Dotted name of each value that a variable took the place of, to where the other one stands.
     """
 
     settings: Settings
     origin: Mapping[str, str]
     profile: str | None = None
+    overruled: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -129,15 +131,18 @@ def load_settings(
     chosen = chosen_profile(source, variables, given)
     profile = None if chosen is None else put_profile(folder, values, origin, chosen, Settings)
     referred = {reference.name for reference in references_in(values) if reference.kind == "env"}
+    overruled = {}
     for where, value, name in from_environment(variables, referred, Settings):
+        if (dots := dotted(where)) in origin:
+            overruled[dots] = origin[dots]
         put(values, where, value)
-        origin[dotted(where)] = name
+        origin[dots] = name
     for dots, value in given.items():
         put(values, tuple(dots.split(".")), value)
         origin[dots] = "flag"
     merged = YamlSource(source.path, values, source.lines, elsewhere(origin))
     settings = validate_model(Settings, merged, "settings", context=SecretPlaces(folder, variables))
-    return ResolvedSettings(settings, {**origin, **dict(read_elsewhere(settings, values, origin))}, profile)
+    return ResolvedSettings(settings, {**origin, **dict(read_elsewhere(settings, values, origin))}, profile, overruled)
 
 
 __all__ = ["NAME", "ClusterSettings", "InputSettings", "ResolvedSettings", "Settings", "load_settings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,3 +41,55 @@ def used(path: Path) -> Used:
                         continue
                     files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
     return Used(files, size)
+
+
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK = frozenset(
+    {
+        *(
+            "nfs",
+            "nfs4",
+            "cifs",
+            "smb3",
+            "smbfs",
+            "9p",
+            "afs",
+            "ceph",
+            "glusterfs",
+            "fuse.glusterfs",
+            "lustre",
+            "beegfs",
+        ),
+        *(
+            "fuse.sshfs",
+            "fuse.s3fs",
+            "fuse.rclone",
+            "fuse.gcsfuse",
+            "fuse.blobfuse",
+            "davfs",
+            "gpfs",
+            "orangefs",
+            "ocfs2",
+        ),
+    }
+)
+"""File systems on which SQLite's locks cannot be relied on."""
+
+
+def fs_of(path: Path, mounts: Path = MOUNTS) -> str:
+    """Return the kind of file system that a path lies on, as `ext4` or `nfs4`; empty where the system does not tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) < 5 or not after:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), fields[4]))
+        # The later of two mounts at one place hides the other.
+        if (path == point or point in path.parents) and len(point.parts) >= best:
+            best, kind = len(point.parts), after.split()[0]
+    return kind

@@ -63,10 +63,10 @@ def test_nights_whose_samples_retention_took_away_do_not_train_and_are_told(aske
     gone = SimpleNamespace(**{**vars(YESTERDAY), "night": date(2026, 9, 18), "gone": {"samples": "2026-11-02"}})
     request, warnings = asked(outcome(success=True), window=(gone, YESTERDAY))
     assert request.nights == ("2026-09-19",)
-    assert warnings == [
-        "samples of 1 night of the window (2026-09-18 to 2026-09-18) are gone by retention on 2026-11-02: "
-        "the training has the other 1"
-    ]
+    (said,) = warnings
+    assert said.startswith(
+        "samples of 1 night of the window (2026-09-18 to 2026-09-18) are gone by retention on 2026-11-02"
+    )
 
 
 def test_a_night_of_unusually_many_alerts_does_not_teach_unless_a_person_asks_for_the_training(asked):
