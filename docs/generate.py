@@ -345,10 +345,10 @@ def doctor_page() -> str:
     from tasks.doctor import checks
 
     intro = (
-        "`sereno doctor` looks at the machine, the installed packages and, in a project folder, at the project, and mends "
-        "nothing by itself. It ends with 0, or with 1 where something is WRONG; a *note* may be meant. Each comes with "
-        "what mends it; `--json` gives the same with the name of the check. What stopped runs left is put right by "
-        "[`--repair`](stopped-nights.md#look-and-repair-by-hand)."
+        "`sereno doctor` looks at the machine, the installed packages and, in a project folder, at the project. It "
+        "mends nothing by itself, and ends with 0, or with 1 where something is WRONG; a *note* may be meant. Each "
+        "comes with what mends it; `--json` gives the same with the name of the check. What stopped runs left is put "
+        "right by [`--repair`](stopped-nights.md#look-and-repair-by-hand)."
     )
     network = (
         "Of the network nothing is asked but whether a database server or a scheduler answers that the settings name. "

@@ -173,7 +173,7 @@ def _base(services: Services, dataset: Dataset, night: Date) -> _Base:
         found = services.state.history(dataset.name, night + timedelta(days=1), 1, table=table)
         return found[0] if found and found[0].night == night else None
 
-    refuse_gone(services.state, dataset.name, night, "accepted", "quarantined", "samples", "scores")
+    refuse_gone(services.state, dataset.name, night, "accepted", "quarantined", "scores")
     accepted, quarantined = newest("accepted"), newest("quarantined")
     if quarantined is None:
         raise UsageError(

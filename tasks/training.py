@@ -12,7 +12,7 @@ from schemas.detector import Frozen
 from schemas.errors import TrainingFailed, UsageError
 from schemas.results import TrainingSummary
 from schemas.tables import accepted_schema
-from tasks.gone import parted
+from tasks.gone import parted, refuse_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ def training_window(services: Services, dataset: Dataset, first: Date | None, la
     """The validated nights of a range, oldest first; the dataset's window up to `last` where `first` is not given.
 
     Raises:
-        UsageError: No night of the range was validated.
+        UsageError: No night of the range was validated, or their samples are gone.
     """
     before = last + timedelta(days=1) if last else None
     limit = None if first else dataset.detector.window_nights
@@ -67,6 +67,9 @@ def training_window(services: Services, dataset: Dataset, first: Date | None, la
     window = tuple(run for run in reversed(found) if first is None or run.night >= first)
     if not window:
         asked = f" from {first}" * (first is not None) + f" to {last}" * (last is not None)
+        gone = services.state.history(dataset.name, before, 1, table="samples", gone=True)
+        if gone and (first is None or gone[0].night >= first):
+            refuse_gone(services.state, dataset.name, gone[0].night, "samples")
         raise UsageError(
             f"{dataset.name}: no validated nights{asked} to train on",
             hint=f"validate nights first: sereno validate {dataset.name} --date DATE",

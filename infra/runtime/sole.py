@@ -59,6 +59,7 @@ def _of_postgresql(engine: Engine, what: str) -> Iterator[None]:
     with engine.connect() as connection:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar():
             raise _held(what, "")
+        connection.commit()  # the lock is the session's, and no transaction is to stay open beside it
         try:
             yield
         finally:

@@ -268,6 +268,21 @@ def test_a_window_says_what_of_it_is_gone(year):
     assert parted(there) == (there, "")
 
 
+def test_a_training_on_nights_that_are_gone_is_told_so(year):
+    from schemas.dataset import load_dataset
+    from tasks.training import training_window, window_samples
+
+    services, dataset = year.services(samples=15), load_dataset(year.project.dataset_file("flows"))
+    vacuum(services)
+    with pytest.raises(UsageError, match=f"flows {night(4)}: its sample is gone by retention on"):
+        training_window(services, dataset, night(1), night(4))
+    with pytest.raises(UsageError, match="no validated nights from"):
+        training_window(services, dataset, night(30), None)
+    assert [run.night for run in training_window(services, dataset, night(3), night(6))] == [night(5), night(6)]
+    gone = year.state.history("flows", night(3), 3, table="samples", gone=True)
+    assert window_samples(services, dataset, gone) == []
+
+
 def test_a_night_that_is_done_again_is_there_again(year):
     services = year.services(accepted=15)
     vacuum(services)
