@@ -1,13 +1,14 @@
 """Secrets by reference: read at load, named in errors, shown nowhere."""
 
 import json
+import typing
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, SecretStr, ValidationError
 
 from schemas.errors import ConfigError
-from schemas.secrets import Secret, SecretPlaces, holds_secret, secrets_in
+from schemas.secrets import Secret, SecretPlaces, holds_secret, is_secret, secrets_in
 from schemas.settings import Settings, load_settings
 
 WORD = "postgresql://ana:hunter2hunter2@db/sereno"
@@ -126,3 +127,29 @@ def test_without_a_project_folder_a_reference_is_read_from_this_process(monkeypa
 def test_the_schema_for_editors_knows_both_forms():
     options = Settings.model_json_schema()["properties"]["database"]["anyOf"]
     assert {"env", "file"} <= {key for option in options for key in json.dumps(option).split('"')}
+
+
+def models_of(kind, seen):
+    """Every settings model that a type names, at any depth."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+        seen.append(kind)
+        for field in kind.model_fields.values():
+            models_of(field.annotation, seen)
+    for inner in typing.get_args(kind):
+        models_of(inner, seen)
+    return seen
+
+
+def validators_of(kind):
+    return [kind, *(found for inner in typing.get_args(kind) for found in validators_of(inner))]
+
+
+def test_every_secret_of_the_settings_may_be_given_by_reference():
+    plain = [
+        f"{model.__name__}.{name}"
+        for model in models_of(Settings, [])
+        for name, field in model.model_fields.items()
+        if is_secret(field.annotation)
+        and not any(isinstance(part, BeforeValidator) for part in [*field.metadata, *validators_of(field.annotation)])
+    ]
+    assert not plain, "write `Secret` of schemas.secrets instead of `SecretStr`"
