@@ -32,7 +32,8 @@ BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_
 BOUNDS |= {"max_length": "length at most", "pattern": "pattern"}
 
 TYPE_NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "`true` or `false`", "NoneType": "nothing"}
-TYPE_NAMES |= {"SecretStr": "text, secret", "timedelta": "length of time, as `90m`", "time": "time, as `'02:30'`"}
+TYPE_NAMES |= {"timedelta": "length of time, as `90m`", "time": "time, as `'02:30'`"}
+TYPE_NAMES |= {"SecretStr": "secret: text, `{env: NAME}` or `{file: PATH}`"}
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -207,9 +208,10 @@ def settings_page() -> str:
     from schemas.settings import Settings
 
     intro = (
-        "What may stand in `sereno.yaml`. A flag wins over an environment variable, that over the file, that over the "
-        "default. A variable's name is `SERENO_` and the key in capitals, levels joined by two underscores: "
-        "`SERENO_CLUSTER__KIND=threads`. An unknown key is refused with its line and the nearest known name."
+        "What may stand in `sereno.yaml`, and in a [profile](profiles.md). A flag wins over an environment variable, "
+        "that over the profile, that over the file, that over the default. A variable's name is `SERENO_` and the key "
+        "in capitals, levels joined by two underscores: `SERENO_CLUSTER__KIND=threads`. An unknown key is refused with "
+        "its line and the nearest known name."
     )
     return model_page("Settings", intro, Settings)
 
@@ -335,6 +337,35 @@ def losses_section() -> list[str]:
     return lines + [f"| `{each.name}` | {cell(inspect.getdoc(each.of) or '')} | {cell(each.paper)} |" for each in found]
 
 
+# --- the doctor -----------------------------------------------------------------------------------------------------
+
+
+def doctor_page() -> str:
+    """Render what `sereno doctor` looks for in a project."""
+    from tasks.doctor import checks
+
+    intro = (
+        "`sereno doctor` looks at the machine, the installed packages and, in a project folder, at the project. It "
+        "mends nothing by itself, and ends with 0, or with 1 where something is WRONG; a *note* may be meant. Each "
+        "comes with what mends it; `--json` gives the same with the name of the check. What stopped runs left is put "
+        "right by [`--repair`](stopped-nights.md#look-and-repair-by-hand)."
+    )
+    network = (
+        "Of the network nothing is asked but whether a database server or a scheduler answers that the settings name. "
+        "Inputs that are not on this machine are held against the allow-list only."
+    )
+    besides = (
+        "Besides: versions of Python and of the packages, memory, dataset files that cannot be read (`dataset`), and a "
+        "state database that cannot be opened (`database`). A misspelt key or `SERENO_` variable is refused by every "
+        "command."
+    )
+    examples = ["```sh", "sereno doctor", "sereno --profile=production doctor --json", "```"]
+    lines = ["# What the doctor looks for", "", MARK, "", intro, "", *examples, "", network, ""]
+    lines += ["| check | finds | mend |", "|---|---|---|"]
+    lines += [f"| `{check.name}` | {cell(check.finds)} | {cell(check.mend)} |" for check in checks()]
+    return "\n".join([*lines, "", besides]) + "\n"
+
+
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -343,6 +374,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "datasets.md": datasets_page,
     "exit-codes.md": exit_codes_page,
     "families.md": families_page,
+    "doctor.md": doctor_page,
 }
 
 

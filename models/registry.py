@@ -7,6 +7,7 @@ the alias only follows it, for those who load a model through MLflow.
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.mlflow_delete import delete_version
 from models.mlflow_inputs import LoggedInput, log_inputs
 from models.mlflow_model import bundle_folder, settings_of, write_model_folder
 from models.mlflow_repair import RUN_TAG, end_stopped
@@ -202,6 +204,36 @@ class Registry:
                 hint="Bring the folder of artefacts back from a backup, or promote another version.",
             ) from None
 
+    def size(self, name: str, version: str) -> int:
+        """Return the bytes of a version's files on this disk; none where they lie elsewhere, or are gone.
+
+        Raises:
+            UsageError: There is no such version.
+        """
+        item = self._model_version(name, version)
+        local = self._own_place(item) or self._local(str(item.source), item)
+        return sum(file.stat().st_size for file in local.rglob("*") if file.is_file()) if local is not None else 0
+
+    def delete(self, name: str, version: str) -> str:
+        """Take a version away: its files, its MLflow run, its number; nothing where there is no such version.
+
+        Returns:
+            Why files stay; empty where none do.
+
+        Raises:
+            SerenoError: MLflow refused, or the alias of the champion points at the version.
+        """
+        try:
+            item = self._model_version(name, version)
+        except UsageError:
+            return ""
+        if self.champion(name) == version:
+            raise SerenoError(f"{name}: the alias `{CHAMPION}` points at version {version}, which stays for that.")
+        with told("delete a version"), durable("registry.delete"):
+            local = self._own_place(item) or self._local(str(item.source), item)
+            shutil.rmtree(self._artifacts / "downloaded" / _checked(name) / str(item.version), ignore_errors=True)
+            return delete_version(self._connected(), item, local, self._artifacts, self._uri)
+
     def set_champion(self, name: str, version: str | None) -> None:
         """Point the alias `champion` at a version, or take it away.
 
@@ -280,8 +312,15 @@ class Registry:
         recorded = file_path(source)
         if recorded is None or recorded.is_dir():
             return recorded
+        return self._own_place(item, there=False) or recorded
+
+    def _own_place(self, item: ModelVersion, *, there: bool = True) -> Path | None:
+        """Return where a model belongs among this project's artefacts, which may be those of a copied project."""
         inside = item.tags.get(_PLACE_TAG)
-        return self._artifacts / inside if inside and ".." not in Path(inside).parts else recorded
+        if not inside or ".." in Path(inside).parts:
+            return None
+        place = self._artifacts / inside
+        return place if place.is_dir() or not there else None
 
     def _model_version(self, name: str, version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

@@ -19,7 +19,12 @@ _LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _LENGTH_FORM = "a length of time such as 90m, 6h or 1d12h"
 
 
-def _length(value: Any) -> Any:
+def read_length(value: Any) -> timedelta:
+    """Read a length of time as a settings file writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, timedelta):
         return value
     found = _LENGTH.fullmatch(str(value).replace(" ", ""))
@@ -40,7 +45,7 @@ def written_length(length: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-Length = Annotated[timedelta, BeforeValidator(_length), PlainSerializer(written_length)]
+Length = Annotated[timedelta, BeforeValidator(read_length), PlainSerializer(written_length)]
 
 
 def _clock(value: Any) -> Any:

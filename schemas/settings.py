@@ -1,4 +1,4 @@
-"""A project's settings: `sereno.yaml`, overridden by `SERENO_*` variables, overridden by flags.
+"""A project's settings: `sereno.yaml`, overridden by a profile, by `SERENO_*` variables, and by flags.
 
 Nested names are joined by two underscores: `SERENO_CLUSTER__KIND=threads`.
 """
@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import Field, PositiveInt, SecretStr
+from pydantic import Field, PositiveInt
 
-from schemas import failpoints, moment
 from schemas.dataset import NAME
 from schemas.detector import Frozen
-from schemas.errors import ConfigError
 from schemas.notify import NotifySettings
+from schemas.retention import RetentionSettings
+from schemas.secrets import Secret, SecretPlaces, references_in
 from schemas.service import ServiceSettings
-from schemas.yaml_source import Location, YamlSource, dotted, read_yaml, validate_model
-
-PREFIX = "SERENO_"
-NOT_SETTINGS = frozenset(
-    {"SERENO_SHARED_DATA", "SERENO_PROJECT", failpoints.VARIABLE, failpoints.LOG_VARIABLE, moment.VARIABLE}
+from schemas.setting_sources import (
+    FILE,
+    chosen_profile,
+    elsewhere,
+    from_environment,
+    lines_of,
+    put,
+    put_profile,
+    read_elsewhere,
 )
+from schemas.yaml_source import YamlSource, dotted, read_yaml, validate_model
 
 
 class InputSettings(Frozen):
@@ -58,10 +62,8 @@ class PrefectSettings(Frozen):
     api_url: str | None = Field(
         None, description="A server that is up; a private one is started for each run where none is known."
     )
-    api_key: SecretStr | None = Field(
-        None, description="Its key or `user:password`; better set by SERENO_PREFECT__API_KEY."
-    )
-    database: SecretStr | None = Field(
+    api_key: Secret | None = Field(None, description="Its key or `user:password`; better by reference.")
+    database: Secret | None = Field(
         None,
         description="Database of the server that `sereno up` starts, as postgresql+asyncpg://user@host/name; SQLite in "
         "the state folder where none is given.",
@@ -77,10 +79,15 @@ class MlflowSettings(Frozen):
 class Settings(Frozen):
     """Everything that holds for all datasets of a project."""
 
+    profile: str | None = Field(
+        None,
+        description="The profile: `profiles/NAME.yaml`, whose values win over those of `sereno.yaml`; better chosen by "
+        "`--profile` or SERENO_PROFILE.",
+    )
     state: str = Field("state", description="Folder for all state, relative to the project folder.")
     reports: str = Field("reports", description="Folder for reports, relative to the project folder.")
     lake: str | None = Field(None, description="Address of the lake; `lake` in the state folder where none is given.")
-    database: SecretStr | None = Field(
+    database: Secret | None = Field(
         None, description="SQLAlchemy URL of the state database; SQLite in the state folder where none is given."
     )
     seed: int = Field(20_260_301, ge=0, description="Seed of all random choices.")
@@ -94,6 +101,7 @@ class Settings(Frozen):
         default_factory=ServiceSettings, description="Where the service listens, and what it takes from whom."
     )
     notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told what.")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="How long things are kept.")
 
 
 @dataclass(frozen=True)
@@ -102,17 +110,22 @@ class ResolvedSettings:
 
     Args:
         settings: The values in force.
-        origin: Dotted name of each value that is not a default, to `sereno.yaml, line 3`, `SERENO_SEED` or `flag`.
+        origin: Dotted name of each value that is not a default, to `sereno.yaml, line 3`, `profiles/ci.yaml, line 2`,
+            `SERENO_SEED` or `flag`; for a secret that is read elsewhere, also where: `sereno.yaml, line 3: env PG_URL`.
+        profile: The profile in force, None where there is none.
+        overruled: Dotted name of each value that a variable took the place of, to where the other one stands.
     """
 
     settings: Settings
     origin: Mapping[str, str]
+    profile: str | None = None
+    overruled: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
     folder: Path, *, environ: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
 ) -> ResolvedSettings:
-    """Read `sereno.yaml` of a project folder; precedence: flag, environment, file, default.
+    """Read `sereno.yaml` of a project folder; precedence: flag, environment, profile, file, default.
 
     Args:
         folder: The project folder.
@@ -122,50 +135,25 @@ def load_settings(
     Raises:
         ConfigError: With a line (or a variable's name) for each mistake.
     """
-    source = read_yaml(folder / "sereno.yaml")
-    origin = {dotted(where): f"sereno.yaml, line {line}" for where, line in source.lines.items() if where}
-    values = source.values
-    for where, text, name in _from_environment(os.environ if environ is None else environ):
-        _put(values, where, _value_of(name, text))
-        origin[dotted(where)] = name
-    for dots, value in (flags or {}).items():
-        if value is not None:
-            _put(values, tuple(dots.split(".")), value)
-            origin[dots] = "flag"
-    merged = YamlSource(source.path, values, source.lines, _places(origin))
-    return ResolvedSettings(validate_model(Settings, merged, "settings"), origin)
-
-
-def _places(origin: Mapping[str, str]) -> dict[str, str]:
-    """Names of variables and flags, for messages about values that stand in no file."""
-    return {name: where for name, where in origin.items() if not where.startswith("sereno.yaml")}
-
-
-def _from_environment(environ: Mapping[str, str]) -> list[tuple[Location, str, str]]:
-    return [
-        (tuple(name.removeprefix(PREFIX).lower().split("__")), text, name)
-        for name, text in sorted(environ.items())
-        if name.startswith(PREFIX) and name not in NOT_SETTINGS
-    ]
-
-
-def _value_of(name: str, text: str) -> Any:
-    """What a variable says; its text may be a secret, and stands in no error."""
-    try:
-        return yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
-        raise ConfigError(
-            f"{name}: its text is not YAML", hint="put what has `: `, `#` or brackets in it in quotes"
-        ) from None
-
-
-def _put(values: dict[str, Any], where: Location, value: Any) -> None:
-    for part in where[:-1]:
-        inner = values.get(str(part))
-        if not isinstance(inner, dict):
-            inner = values[str(part)] = {}
-        values = inner
-    values[str(where[-1])] = value
+    variables = os.environ if environ is None else environ
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    source = read_yaml(folder / FILE)
+    values, origin = source.values, lines_of(source, FILE)
+    chosen = chosen_profile(source, variables, given)
+    profile = None if chosen is None else put_profile(folder, values, origin, chosen, Settings)
+    referred = {reference.name for reference in references_in(values) if reference.kind == "env"}
+    overruled = {}
+    for where, value, name in from_environment(variables, referred, Settings):
+        if (dots := dotted(where)) in origin:
+            overruled[dots] = origin[dots]
+        put(values, where, value)
+        origin[dots] = name
+    for dots, value in given.items():
+        put(values, tuple(dots.split(".")), value)
+        origin[dots] = "flag"
+    merged = YamlSource(source.path, values, source.lines, elsewhere(origin))
+    settings = validate_model(Settings, merged, "settings", context=SecretPlaces(folder, variables))
+    return ResolvedSettings(settings, {**origin, **dict(read_elsewhere(settings, values, origin))}, profile, overruled)
 
 
 __all__ = [

@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from schemas.errors import ConfigError, listed
+from schemas.secrets import holds_secret, reference_of
 
 Location = tuple[str | int, ...]
 M = typing.TypeVar("M", bound=BaseModel)
@@ -134,19 +135,20 @@ def _key(node: yaml.Node, path: Path) -> str:
     raise ConfigError(f"{path}, line {node.start_mark.line + 1}: a key must be a plain name")
 
 
-def validate_model(model: type[M], source: YamlSource, what: str) -> M:
+def validate_model(model: type[M], source: YamlSource, what: str, *, context: Any = None) -> M:
     """Make a settings model of a YAML source; all mistakes in one error, each with its line.
 
     Args:
         model: A pydantic model with ``extra="forbid"``.
         source: The document.
         what: How a message calls the document, e.g. ``dataset file``.
+        context: What the model's validators are given.
 
     Raises:
         ConfigError: With a line for each mistake: what is allowed, and the nearest known name.
     """
     try:
-        return model.model_validate(source.values)
+        return model.model_validate(source.values, context=context)
     except ValidationError as error:
         mistakes = [_explain(model, source, item) for item in error.errors(include_url=False)]
         unique = list(dict.fromkeys(mistakes))
@@ -174,7 +176,8 @@ def _explain(model: type[BaseModel], source: YamlSource, item: Any) -> str:
     if allowed:
         names = [name.strip(" '\"") for name in str(allowed).replace(" or ", ", ").split(",")]
         return f"{place} is {_shown(item['input'])}{nearest(str(item['input']), names)}; allowed: {', '.join(names)}"
-    return f"{place} is {_shown(item['input'])}: {text}"
+    is_open = reference_of(item["input"]) is not None or not holds_secret(kind_at(model, where))
+    return f"{place} is {_shown(item['input'])}: {text}" if is_open else f"{place}, not shown here: {text}"
 
 
 def _may_be_secret(model: type[BaseModel], where: Location) -> bool:
@@ -229,10 +232,15 @@ def nearest(name: str, known: typing.Iterable[str]) -> str:
 
 def known_keys(model: type[BaseModel], where: Location) -> list[str]:
     """The keys that a model allows at a location of its document."""
+    return sorted({f.alias or n for m in _models(kind_at(model, where)) for n, f in m.model_fields.items()})
+
+
+def kind_at(model: type[BaseModel], where: Location) -> Any:
+    """The type that a model gives to a location of its document, None where it knows none."""
     current: Any = model
     for part in where:
         current = _step(current, part)
-    return sorted({f.alias or n for m in _models(current) for n, f in m.model_fields.items()})
+    return current
 
 
 def _step(kind: Any, part: str | int) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import UsageError
 from schemas.results import Alert, Contribution
 from schemas.tables import scores_schema
+from tasks.gone import refuse_gone
 from tasks.table_file import table_file
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def scores_of_night(services: Services, dataset: Dataset, night: Date) -> pa.Tab
     """
     pinned = services.state.pins(dataset.name, "scores", [night])
     if not pinned:
+        refuse_gone(services.state, dataset.name, night, "scores")
         raise UsageError(
             f"{dataset.name} {night}: the night was not scored",
             hint=f"do the night first: sereno run {dataset.name} --date {night}",

@@ -17,6 +17,7 @@ from infra.runtime.logs import SecretFilter, secrets_of
 from schemas.errors import ForbiddenAddress, LockedNight, SerenoError
 from schemas.results import Alert, Change, Drift, NightReport, NightResult, Status
 from schemas.tables import accepted_schema
+from tasks.gone import parted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,9 +129,8 @@ class _Known:
         from tasks.column_drift import bounded, by_night
 
         night = self.night
-        pinned = {
-            run.night: run.versions["samples"] for run in night.window[-MOST_NIGHTS:] if "samples" in run.versions
-        }
+        there, _ = parted(night.window[-MOST_NIGHTS:])
+        pinned = {run.night: run.versions["samples"] for run in there if "samples" in run.versions}
         found: dict[Date, pa.Table] = {}
         if not pinned:
             return found

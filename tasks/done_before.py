@@ -51,5 +51,5 @@ def _done_with_labels_of_then(services: Services, request: NightRequest, inputs:
 
 
 def _later_night_is_done(services: Services, request: NightRequest) -> bool:
-    newest = services.state.history(request.dataset.name, None, 1, table="accepted")
+    newest = services.state.history(request.dataset.name, None, 1, table="accepted", gone=True)
     return bool(newest) and newest[0].night > request.date

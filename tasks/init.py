@@ -21,6 +21,7 @@ from schemas.settings import Settings
 from tasks.addresses import matching_files
 from tasks.name_dates import find_dates, generalise
 from tasks.render_dataset import SCHEMA_LINE, SCHEMAS, render_dataset
+from tasks.render_profiles import profile_texts
 from tasks.sample import read_samples, spread
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def propose_dataset(
 
 
 def write_project(folder: Path, proposal: Proposal, *, overwrite: bool = False) -> tuple[Path, ...]:
-    """Write a project folder for a proposal; `sereno.yaml` only where there is none.
+    """Write a project folder for a proposal; `sereno.yaml` and example profiles only where there is no such file.
 
     Args:
         folder: Made if missing.
@@ -147,6 +148,7 @@ def write_project(folder: Path, proposal: Proposal, *, overwrite: bool = False) 
     }
     if not (folder / "sereno.yaml").exists():
         files[folder / "sereno.yaml"] = _settings_text()
+        files |= {path: text for name, text in profile_texts().items() if not (path := folder / name).exists()}
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -162,7 +164,8 @@ def _settings_text() -> str:
         [
             SCHEMA_LINE.format(f"{SCHEMAS}/sereno.schema.json"),
             "# Settings of this project; each may also be set by a variable: SERENO_SEED, SERENO_CLUSTER__KIND, ...",
-            "# What is not here has its default: see `sereno config show --resolved`.",
+            "# What is not here has its default: see `sereno config show --resolved`. What differs between places,",
+            "# such as a test and production, stands in profiles/NAME.yaml.",
             "seed: 20260301            # of all random choices",
             "inputs:",
             "  protocols: [file]       # where dataset files may point: file, s3, gs, abfs, https, ...",

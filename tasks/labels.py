@@ -16,6 +16,7 @@ from infra.runtime.labels import UNSAID, WORDS, LabelWord, SaidRow
 from schemas.errors import UnreadableInput, UsageError
 from schemas.tables import accepted_schema, scores_schema
 from schemas.yaml_source import nearest
+from tasks.gone import refuse_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,6 +110,7 @@ def _accepted_run(services: Services, dataset: Dataset, night: Date) -> Run:
     history = services.state.history(dataset.name, night + timedelta(days=1), 1, table="accepted")
     if history and history[0].night == night:
         return history[0]
+    refuse_gone(services.state, dataset.name, night, "accepted")
     known = [run.night for run in services.state.history(dataset.name, table="accepted")]
     near = min(known, key=lambda other: (abs((other - night).days), other), default=None)
     raise UsageError(

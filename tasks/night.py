@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import NoInput, UnreadableInput, UsageError
 from schemas.results import ModelOutcome, NightReport, NightResult
+from tasks.gone import refuse_gone
 
 if TYPE_CHECKING:
     from infra.runtime.promotions import Promotion
@@ -170,18 +171,15 @@ class Night:
 
 def seed_of(request: NightRequest, services: Services) -> int:
     """The seed in force: option, dataset file, project."""
-    for seed in (request.options.seed, request.dataset.detector.seed):
-        if seed is not None:
-            return seed
-    return services.settings.seed
+    given = (request.options.seed, request.dataset.detector.seed, services.settings.seed)
+    return next(seed for seed in given if seed is not None)
 
 
 def window_of(request: NightRequest, services: Services) -> tuple[Run, ...]:
     """The nights before that train this night's detector, oldest first."""
-    nights = services.state.history(
-        request.dataset.name, request.date, request.dataset.detector.window_nights, table="samples"
-    )
-    return tuple(reversed(nights))
+    name, most = request.dataset.name, request.dataset.detector.window_nights
+    # With those that retention took away: a night that is done stays done.
+    return tuple(reversed(services.state.history(name, request.date, most, table="samples", gone=True)))
 
 
 def fingerprint(
@@ -304,6 +302,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     from tasks.done_before import done_before
     from tasks.page_drafts import recover_page
     from tasks.repair import forget_done_runs
+    from tasks.versions import known_version
 
     if request.options.trains:
         check_family(request.dataset)
@@ -312,7 +311,7 @@ def look_at(services: Services, request: NightRequest) -> NightResult | Due:
     if request.options.only_score:
         accepted_run(services, request)
         if request.options.version is not None:
-            services.registry.version(request.dataset.name, request.options.version)
+            known_version(services.registry, services.state, request.dataset.name, request.options.version)
         return Due(fingerprint(request, services, {}), {})
     try:
         inputs = input_hashes(request, services)
@@ -344,10 +343,11 @@ def accepted_run(services: Services, request: NightRequest) -> Run:
     """The run whose accepted rows count for a night.
 
     Raises:
-        UsageError: The night was not validated.
+        UsageError: The night was not validated, or its rows are gone.
     """
     history = services.state.history(request.dataset.name, request.date + timedelta(days=1), 1, table="accepted")
     if not history or history[0].night != request.date:
+        refuse_gone(services.state, request.dataset.name, request.date, "accepted")
         raise UsageError(
             f"{request.dataset.name} {request.iso}: no accepted rows to score",
             hint=f"validate the night first: sereno validate {request.dataset.name} --date {request.iso}",

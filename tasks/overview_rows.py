@@ -176,7 +176,7 @@ def _runs(services: Services, night: Date) -> tuple[dict[str, Run], dict[str, Ru
     running: dict[str, Run] = {}
     for run in services.state.recent(night=night, limit=MOST_RUNS):
         # A release that was refused changed nothing.
-        if run.kind != "train" and (run.kind != "release" or run.status in ("running", *COUNTING)):
+        if run.kind not in ("train", "vacuum") and (run.kind != "release" or run.status in ("running", *COUNTING)):
             (running if run.status == "running" else final).setdefault(run.dataset, run)
     return final, running
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from infra.runtime.retention import PAGE
 from schemas.errors import SerenoError
 from schemas.failpoints import durable
 from schemas.results import NightReport, NightResult
@@ -134,7 +135,7 @@ def _written_anew(services: Services, dataset: Dataset, night: Date) -> bool:
         runs = services.state.recent(dataset.name, night=night, limit=MOST_RUNS)
         ended = (run for run in runs if run.kind != "train" and run.status != "running" and "date" in run.result)
         run = next(ended, None)
-        if run is None:
+        if run is None or PAGE in run.gone:
             return False
         _write_numbers(dataset, run, page)
     except (OSError, SerenoError, ValidationError) as error:

@@ -135,6 +135,7 @@ def _history(
     project: Project, settings: Settings, request: NightRequest, files: Sequence[PlannedFile]
 ) -> tuple[tuple[Run, ...], str | None]:
     """The nights that would train, and the run that did this night already; the state is looked at without a trace."""
+    from tasks.gone import parted
     from tasks.lessons import lessons_for
     from tasks.services import looked_at
 
@@ -144,7 +145,7 @@ def _history(
         done = find_done(services, request) if files else None
         window = window_of(request, services)
         if request.options.trains:
-            window = lessons_for(services, request.dataset, window).taught
+            window = tuple(parted(lessons_for(services, request.dataset, window).taught)[0])
         return window, done.id if done else None
 
 

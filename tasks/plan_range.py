@@ -108,7 +108,7 @@ def _runs(project: Project, settings: Settings, name: str, last: Date) -> list[R
     from tasks.services import looked_at
 
     with looked_at(project, settings) as services:
-        return services.state.history(name, last + timedelta(days=1), table="scores") if services else []
+        return services.state.history(name, last + timedelta(days=1), table="scores", gone=True) if services else []
 
 
 def _arrived(project: Project, settings: Settings, dataset: Dataset, date: Date) -> bool:

@@ -134,8 +134,10 @@ def record_decision(night: Night, *, promote: bool) -> None:
 
 
 def _chosen(night: Night, version: str, *, reason: str, promoted: bool = False) -> ChosenVersion:
+    from tasks.versions import known_version
+
     registry, name = night.services.registry, night.dataset.name
-    known = registry.version(name, version)
+    known = known_version(registry, night.services.state, name, version)
     champion = night.services.state.champion(name)
     standing = version if promoted else champion.version if champion else None
     family = known.params.get("family", night.dataset.detector.family)
@@ -169,7 +171,7 @@ def champion_before(night: Night) -> str | None:
 
 def later_nights_are_done(night: Night) -> bool:
     """Whether a night after this one was scored: then this one makes no champion any more."""
-    newest = night.services.state.history(night.dataset.name, limit=1, table="scores")
+    newest = night.services.state.history(night.dataset.name, limit=1, table="scores", gone=True)
     return bool(newest) and newest[0].night > night.request.date
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import UsageError
 from schemas.tables import quarantined_schema
+from tasks.gone import refuse_gone
 from tasks.quarantine import added
 from tasks.release_rows import QuarantinedRow, rows_of, why_not
 
@@ -202,6 +203,7 @@ def _in(records: pa.Table, name: str, values: list[Any]) -> pa.ChunkedArray:
 
 def _pins(services: Services, dataset: Dataset, night: Date | None, nights: int) -> list[tuple[Date, int]]:
     if night is not None:
+        refuse_gone(services.state, dataset.name, night, "quarantined")
         return sorted(services.state.pins(dataset.name, "quarantined", [night]).items())
     runs = services.state.history(dataset.name, None, nights, table="quarantined")
     return [(run.night, run.versions["quarantined"]) for run in runs]

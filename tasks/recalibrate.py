@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infra.runtime.promotions import DECIDING, tells_of
 from infra.runtime.work import session_folder
 from schemas.errors import PromotionRefused, UsageError
 from schemas.results import TrainingSummary
 from schemas.threshold import RULES, BudgetRule, TailRule, ThresholdRule, rule_for, wished_share
-from tasks.versions import align_alias
+from tasks.versions import align_alias, known_version
 
 if TYPE_CHECKING:
     from infra.runtime.runs import Run
@@ -227,11 +228,12 @@ def _source(services: Services, dataset: Dataset, version: str | None) -> Versio
             f"{dataset.name}: there is no champion to recalibrate",
             hint=f"do a night first: sereno run {dataset.name} --date DATE, or name one with --version",
         )
-    found = services.registry.version(dataset.name, version or (champion.version if champion else ""))
+    asked = version or (champion.version if champion else "")
+    found = known_version(services.registry, services.state, dataset.name, asked)
     said = [
         row
         for row in services.state.ledger(dataset.name)
-        if row.bundle_hash == found.bundle_hash and row.action != "registered"
+        if row.bundle_hash == found.bundle_hash and row.action in DECIDING
     ]
     if said and said[-1].action == "refused":
         raise PromotionRefused(
@@ -351,8 +353,7 @@ def _make(
                 _metrics(source, bundle, after),
                 {RECALIBRATED_TAG: source.version},
             )
-    ledger = state.ledger(name)
-    if all(row.bundle_hash != made for row in ledger):
+    if not tells_of(state.ledger(name, bundle_hash=made)):
         state.record(name, version, made, "registered", reason=f"recalibrated: {said}", actor=actor)
     champion = state.champion(name)
     changed = champion is None or champion.bundle_hash != made

@@ -26,6 +26,7 @@ from schemas.errors import LockedNight, SerenoError, UsageError, listed
 from schemas.incident_results import NightIncidents
 from schemas.results import NightResult, RowCounts
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
+from tasks.gone import refuse_gone
 from tasks.quarantine import counted
 from tasks.quarantine_list import Choice, records_of, releases_like
 from tasks.release_rows import QuarantinedRow, Released, rows_of, typed_rows, without_known_keys
@@ -173,6 +174,7 @@ def _base(services: Services, dataset: Dataset, night: Date) -> _Base:
         found = services.state.history(dataset.name, night + timedelta(days=1), 1, table=table)
         return found[0] if found and found[0].night == night else None
 
+    refuse_gone(services.state, dataset.name, night, "accepted", "quarantined", "scores")
     accepted, quarantined = newest("accepted"), newest("quarantined")
     if quarantined is None:
         raise UsageError(

@@ -57,6 +57,7 @@ def score_released(
         BundleError: Its bundle was changed, or is gone.
     """
     from tasks.score import score
+    from tasks.versions import known_version
 
     version = NightResult.model_validate(scored.result).model.version
     if version is None:
@@ -64,7 +65,7 @@ def score_released(
             f"{dataset.name} {scored.night}: it is not recorded which version scored the night",
             hint=f"score it again: sereno score {dataset.name} --date {scored.night}",
         )
-    known = services.registry.version(dataset.name, version)
+    known = known_version(services.registry, services.state, dataset.name, version)
     bundle = services.registry.download(dataset.name, version)
     schema = scores_schema(dataset)
     before = write_parts(services, dataset, "scores", {scored.night: scored.versions["scores"]}, schema, work)

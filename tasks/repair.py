@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from infra.runtime.holder import Holder
 from infra.runtime.lake_repair import local_folder
 from infra.runtime.lake_rows import NIGHT
+from infra.runtime.promotions import tells_of
 from infra.runtime.work import forget_run, remove_old_resumes, remove_stale_work
 from schemas.errors import LockedNight, StateError
 
@@ -115,6 +116,9 @@ def _is_removed(path: Path) -> bool:
 def _mended(services: Services, run: Run) -> list[str]:
     from tasks.page_drafts import settle_page
 
+    if run.kind == "vacuum":  # the state says what it had begun, and the next one ends that
+        services.state.let_go(run.id)
+        return []
     what = f"{run.dataset} {run.night}"
     gone = Holder.parse(run.holder).alive() is False
     said = [f"{what}: run {run.id} ({run.kind}) {'ended without a word' if gone else 'lost its lease'}; closed"]
@@ -170,12 +174,15 @@ def tell_ledger(services: Services, name: str, stopped: Run | None = None) -> li
 
     registry, state = services.registry, services.state
     said = []
-    known = {row.bundle_hash for row in state.ledger(name)}
+    newest = {row.bundle_hash: row for row in state.ledger(name)}
+    # The same bundle may be registered again after retention took it away, under another number.
+    known = {digest for digest, row in newest.items() if row.action != "deleted"}
+    gone = {row.version for row in newest.values() if row.action == "deleted"}
     for version in registry.versions(name):
         made_by = version.tags.get("run_id", "")
-        if version.bundle_hash in known or not _is_of(services, made_by, stopped):
+        if version.bundle_hash in known or version.version in gone or not _is_of(services, made_by, stopped):
             continue
-        if state.ledger(name, bundle_hash=version.bundle_hash):  # by now
+        if tells_of(state.ledger(name, bundle_hash=version.bundle_hash)):  # by now
             continue
         if made_by or version.created_at.timestamp() < time.time() - AT_WORK_SECONDS:
             note_registered(services, name, version)

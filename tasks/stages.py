@@ -15,6 +15,7 @@ from schemas.errors import BlockedNight, BundleError, LockedNight, SerenoError, 
 from schemas.results import NightResult
 from schemas.tables import accepted_schema, quarantined_schema, scores_schema
 from tasks.acceptance import Acceptance, record_acceptance
+from tasks.gone import parted
 from tasks.night import Night, accepted_run, actor
 from tasks.stage_records import CHECKPOINTS, recorded
 
@@ -338,6 +339,7 @@ def _training_sample(night: Night, taught: Sequence[Run]) -> tuple[Path, bool]:
     from tasks.training import window_samples
 
     samples = window_samples(night.services, night.dataset, taught)
+    night.warnings += filter(None, [parted(taught)[1]])
     few = sum(len(sample) for sample in samples) < MIN_WINDOW_ROWS
     in_sample = (few or _of_a_new_kind(night)) and night.prepared is not None
     if in_sample and not few:
@@ -385,5 +387,5 @@ def _columns_of_a_new_kind(night: Night) -> tuple[str, ...]:
 
 
 def _training_nights(night: Night, taught: Sequence[Run], in_sample: bool) -> tuple[str, ...]:
-    nights = [run.night.isoformat() for run in taught]
+    nights = [run.night.isoformat() for run in parted(taught)[0]]
     return (*nights, night.request.iso) if in_sample else tuple(nights)

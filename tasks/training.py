@@ -7,10 +7,12 @@ from datetime import date as Date
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from infra.runtime.promotions import tells_of
 from schemas.detector import Frozen
 from schemas.errors import TrainingFailed, UsageError
 from schemas.results import TrainingSummary
 from schemas.tables import accepted_schema
+from tasks.gone import parted, refuse_gone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,9 +39,13 @@ class TrainingDecision(Frozen):
 
 
 def window_samples(services: Services, dataset: Dataset, window: Sequence[Run]) -> list[pa.Table]:
-    """The bottom-k samples of the window's nights, each at the version that the state pins, less labelled anomalies."""
+    """The bottom-k samples of the window's nights, each at the version that the state pins, less labelled anomalies.
+
+    What retention took away is left out.
+    """
     from tasks.labels import anomalies_of, without_anomalies
 
+    window, _ = parted(window)
     if not window:
         return []
     schema, pinned = accepted_schema(dataset), {run.night: run.versions["samples"] for run in window}
@@ -53,7 +59,7 @@ def training_window(services: Services, dataset: Dataset, first: Date | None, la
     """The validated nights of a range, oldest first; the dataset's window up to `last` where `first` is not given.
 
     Raises:
-        UsageError: No night of the range was validated.
+        UsageError: No night of the range was validated, or their samples are gone.
     """
     before = last + timedelta(days=1) if last else None
     limit = None if first else dataset.detector.window_nights
@@ -61,6 +67,9 @@ def training_window(services: Services, dataset: Dataset, first: Date | None, la
     window = tuple(run for run in reversed(found) if first is None or run.night >= first)
     if not window:
         asked = f" from {first}" * (first is not None) + f" to {last}" * (last is not None)
+        gone = services.state.history(dataset.name, before, 1, table="samples", gone=True)
+        if gone and (first is None or gone[0].night >= first):
+            refuse_gone(services.state, dataset.name, gone[0].night, "samples")
         raise UsageError(
             f"{dataset.name}: no validated nights{asked} to train on",
             hint=f"validate nights first: sereno validate {dataset.name} --date DATE",
@@ -104,7 +113,7 @@ def register(services: Services, dataset: Dataset, trained: TrainingOutcome, run
     version = services.registry.register(
         dataset.name, trained.bundle, trained.bundle_hash, trained.summary, trained.metrics, {"run_id": run_id}
     )
-    if not services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash):
+    if not tells_of(services.state.ledger(dataset.name, bundle_hash=trained.bundle_hash)):
         _note(services, dataset.name, version, trained.bundle_hash, rows_of(trained.summary), run_id, trained.metrics)
     return version
 

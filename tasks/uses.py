@@ -18,6 +18,7 @@ from schemas.errors import BundleError, NoInput, UsageError, listed
 from schemas.features import ColumnType
 from schemas.tables import accepted_schema, arrow_type, scores_schema
 from tasks.alert import naming_columns
+from tasks.gone import refuse_gone
 from tasks.night_rows import night_bounds
 from tasks.score_part import named_by
 from tasks.table_file import check_target, table_file
@@ -178,6 +179,7 @@ def generate(
 def _pinned(services: Services, dataset: Dataset, night: Date) -> dict[Date, int]:
     pinned = services.state.pins(dataset.name, "accepted", [night])
     if not pinned:
+        refuse_gone(services.state, dataset.name, night, "accepted")
         raise NoInput(
             f"{dataset.name} {night}: the night has no accepted rows",
             hint=f"validate it first: sereno validate {dataset.name} --date {night}",
@@ -188,6 +190,7 @@ def _pinned(services: Services, dataset: Dataset, night: Date) -> dict[Date, int
 def _detector(services: Services, dataset: Dataset, version: str | None) -> _Detector:
     """A version, or the champion, checked against the hash that the registry has for it."""
     from models.bundle import open_bundle
+    from tasks.versions import known_version
 
     champion = services.state.champion(dataset.name) if version is None else None
     if version is None and champion is None:
@@ -196,7 +199,7 @@ def _detector(services: Services, dataset: Dataset, version: str | None) -> _Det
             hint=f"do a night first: sereno run {dataset.name} --date DATE, or name a version with --version",
         )
     chosen = version if champion is None else champion.version
-    info = services.registry.version(dataset.name, str(chosen))
+    info = known_version(services.registry, services.state, dataset.name, str(chosen))
     folder = services.registry.download(dataset.name, info.version)
     bundle = open_bundle(folder, info.bundle_hash)
     if bundle.rival is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.runtime.promotions import DECIDING, gone_by_retention
 from schemas.errors import PromotionRefused, UsageError
 from tasks.version_diff import compare_bundles
 
@@ -78,13 +79,19 @@ def list_versions(registry: Registry, ledger: PromotionStore, name: str) -> tupl
     return tuple(_row(info, rows, champion) for info in reversed(registry.versions(name)))
 
 
-def known_version(registry: Registry, name: str, version: str) -> VersionInfo:
+def known_version(registry: Registry, ledger: PromotionStore, name: str, version: str) -> VersionInfo:
     """One registered version.
 
     Raises:
-        UsageError: There is no such version.
+        UsageError: There is no such version, or retention took it away.
     """
-    return registry.version(name, version)
+    try:
+        return registry.version(name, version)
+    except UsageError:
+        if (row := ledger.deleted(name, version)) is None:
+            raise
+        gone = gone_by_retention(row)
+        raise UsageError(gone.message, hint=gone.hint) from None
 
 
 def show_version(registry: Registry, ledger: PromotionStore, name: str, version: str) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def show_version(registry: Registry, ledger: PromotionStore, name: str, version:
     """
     from models.bundle import open_bundle
 
-    info = registry.version(name, version)
+    info = known_version(registry, ledger, name, version)
     row = _row(info, ledger.ledger(name), ledger.champion(name))
     folder = registry.download(name, version)
     bundle = open_bundle(folder, info.bundle_hash)
@@ -120,7 +127,7 @@ def promote_version(
         BundleError: Its bundle was changed, or is gone.
         PromotionRefused: The gate refused it and `force` is not given, or it is champion already.
     """
-    info = _usable(registry, name, version)
+    info = _usable(registry, ledger, name, version)
     if force and not reason.strip():
         raise UsageError("a promotion against the gate needs a reason", hint="say why: --force --reason '...'")
     champion = ledger.champion(name)
@@ -149,14 +156,14 @@ def rollback_version(registry: Registry, ledger: PromotionStore, name: str, *, r
         PromotionRefused: There was no champion before.
         BundleError: Its bundle was changed, or is gone.
     """
-    reigns = _reigns(ledger.ledger(name))
+    reigns = reigns_of(ledger.ledger(name))
     if len(reigns) < 2:
         raise PromotionRefused(
             f"{name}: there is no champion before the present one" if reigns else f"{name}: there is no champion yet",
             hint=f"see the versions with: sereno models list {name}",
         )
     before = reigns[-2]
-    info = _usable(registry, name, before)
+    info = _usable(registry, ledger, name, before)
     said = reason.strip() or f"rolled back from version {reigns[-1]}"
     ledger.record(name, before, info.bundle_hash, "rolled_back", reason=said, actor=actor)
     align_alias(registry, ledger, name)
@@ -181,7 +188,7 @@ def diff_versions(services: Services, dataset: Dataset, first: str, second: str)
     registry = services.registry
 
     def opened(version: str) -> Bundle:
-        info = registry.version(dataset.name, version)
+        info = known_version(registry, services.state, dataset.name, version)
         return open_bundle(registry.download(dataset.name, version), info.bundle_hash)
 
     compared = compare_bundles(opened(first), opened(second), newest_rows(services, dataset))
@@ -223,7 +230,7 @@ def _row(info: VersionInfo, ledger: Sequence[Promotion], champion: Promotion | N
 def _standing(version: str, own: Sequence[Promotion], champion: Promotion | None) -> str:
     if champion is not None and champion.version == version:
         return "champion"
-    decided = [entry.action for entry in own if entry.action != "registered"]
+    decided = [entry.action for entry in own if entry.action in DECIDING]
     if not decided:
         return "registered"
     return "refused" if decided[-1] == "refused" else "was champion"
@@ -231,11 +238,11 @@ def _standing(version: str, own: Sequence[Promotion], champion: Promotion | None
 
 def _refusal(ledger: Sequence[Promotion], info: VersionInfo) -> Promotion | None:
     """The ledger's last word on a bundle, where it is a refusal."""
-    decided = [entry for entry in ledger if entry.bundle_hash == info.bundle_hash and entry.action != "registered"]
+    decided = [entry for entry in ledger if entry.bundle_hash == info.bundle_hash and entry.action in DECIDING]
     return decided[-1] if decided and decided[-1].action == "refused" else None
 
 
-def _reigns(ledger: Sequence[Promotion]) -> list[str]:
+def reigns_of(ledger: Sequence[Promotion]) -> list[str]:
     """The champions that one can go back to, the present one last: a rollback takes the last one away."""
     reigns: list[str] = []
     for entry in ledger:
@@ -248,11 +255,11 @@ def _reigns(ledger: Sequence[Promotion]) -> list[str]:
     return reigns
 
 
-def _usable(registry: Registry, name: str, version: str) -> VersionInfo:
+def _usable(registry: Registry, ledger: PromotionStore, name: str, version: str) -> VersionInfo:
     """A version whose bundle is there and unchanged."""
     from models.bundle import open_bundle
 
-    info = registry.version(name, version)
+    info = known_version(registry, ledger, name, version)
     open_bundle(Path(registry.download(name, version)), info.bundle_hash)
     return info
 

@@ -48,7 +48,7 @@ def demo(invocation: Invocation, folder: str, seed: int, as_json: bool) -> int:
     if not as_json:
         say(f"A simulated week of network flows lies in {root / 'incoming'}.")
         say(f"sereno init looked at the first {LOOKED_AT} nights and wrote {root / 'datasets' / f'{NAME}.yaml'}.")
-    inside = Invocation(str(root), invocation.overrides, invocation.verbose)
+    inside = Invocation(str(root), invocation.overrides, invocation.verbose, invocation.profile)
     nights = many_nights(inside, NAME, first, last, NightOptions(), _say_nothing if as_json else _tell)
     results = [result for result, _ in nights]
     lines = _found(inside, week)

@@ -31,11 +31,13 @@ class Invocation:
         folder: `--project`, if given.
         overrides: `--set NAME=VALUE`, as written.
         verbose: Whether stages log to stderr.
+        profile: `--profile`, if given.
     """
 
     folder: str | None
     overrides: tuple[str, ...] = ()
     verbose: bool = False
+    profile: str | None = None
 
     def resolved(self) -> tuple[Project, ResolvedSettings]:
         """The project folder and its settings.
@@ -53,7 +55,7 @@ class Invocation:
     def _flags(self) -> dict[str, Any]:
         import yaml
 
-        flags = {}
+        flags: dict[str, Any] = {"profile": self.profile}
         for item in self.overrides:
             name, equals, value = item.partition("=")
             if not equals or not name:

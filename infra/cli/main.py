@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lineage": ("infra.cli.lineage_command", "lineage"),
     "tokens": ("infra.cli.token_commands", "tokens"),
     "audit": ("infra.cli.token_commands", "audit"),
+    "vacuum": ("infra.cli.vacuum_command", "vacuum"),
 }
 SUMMARIES = {
     "init": "Look at files and write a dataset file for them.",
@@ -76,6 +77,7 @@ SUMMARIES = {
     "lineage": "Say where a night's scores came from.",
     "tokens": "Say who may speak to the HTTP side.",
     "audit": "Show what happened and who did it.",
+    "vacuum": "Take away what is older than the settings keep.",
 }
 
 
@@ -126,16 +128,23 @@ class LazyGroup(click.Group):
 @click.option(
     "--set", "overrides", metavar="NAME=VALUE", multiple=True, help="Set one setting, e.g. --set cluster.kind=threads."
 )
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="The profile, profiles/NAME.yaml; else SERENO_PROFILE, else the one in sereno.yaml.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show what the stages log.")
 @click.pass_context
-def cli(ctx: click.Context, project: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+def cli(
+    ctx: click.Context, project: str | None, overrides: tuple[str, ...], profile: str | None, verbose: bool
+) -> None:
     """Keep watch over nightly batches: validate, train autoencoders, score, report.
 
     \b
     Begin:   sereno demo
     Then:    sereno init DIR --from 'data/*.csv.gz'   and   sereno --project DIR run NAME --date 2026-09-01
     """
-    ctx.obj = Invocation(project, overrides, verbose)
+    ctx.obj = Invocation(project, overrides, verbose, profile)
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:

@@ -24,11 +24,15 @@ def report(invocation: Invocation, dataset: str | None, night: Date, as_json: bo
     """
     if dataset is None:
         return _overview(invocation, night, as_json)
+    from infra.runtime.retention import PAGE
+    from tasks.gone import refuse_gone
     from tasks.page_drafts import recover_page
 
     with opened(invocation, dataset) as (services, found):
         recover_page(services, found, night)
         project = services.project
+        if not project.report_file(dataset, night.isoformat()).is_file():
+            refuse_gone(services.state, dataset, night, PAGE)
     page = project.report_file(dataset, night.isoformat())
     if not page.is_file():
         raise UsageError(
@@ -60,12 +64,16 @@ def _overview(invocation: Invocation, night: Date, as_json: bool) -> int:
 @click.argument("dataset", metavar="[NAME]", required=False)
 @click.option("--last", type=click.IntRange(min=1), default=14, show_default=True, help="How many nights to show.")
 @click.option("--service", "only_service", is_flag=True, help="Only the service: what is up, waits, or went wrong.")
+@click.option("--disk", is_flag=True, help="Also what each thing takes on the disk, and what room is left.")
 @with_json
 @click.pass_obj
-def status(invocation: Invocation, dataset: str | None, last: int, only_service: bool, as_json: bool) -> int:
+def status(
+    invocation: Invocation, dataset: str | None, *, last: int, only_service: bool, disk: bool, as_json: bool
+) -> int:
     """Show what became of the last nights of the dataset NAME, or of every dataset, and how the service is."""
     from infra.cli.service_status import service_lines, service_of
-    from infra.cli.status_table import nights_of, notices_said
+    from infra.cli.status_table import disk_lines, nights_of, notices_said, room_line
+    from tasks.disk_use import disk_use
     from tasks.services import open_services
 
     project, resolved = invocation.resolved()
@@ -76,8 +84,11 @@ def status(invocation: Invocation, dataset: str | None, last: int, only_service:
         nights = [] if only_service else [night for name in names for night in nights_of(services, name, last)]
         service = service_of(services, dataset)
         notices = notices_said(services.state)
+        use = disk_use(services, dataset) if disk else None
+        room = room_line(services)
     if as_json:
-        show(service if only_service else nights)
+        shown = service if only_service else nights
+        show(shown if use is None else {"nights": nights, "disk": use.as_dict()})
         return Exit.DONE
     for night in nights:
         say("  ".join(str(night[column]) for column in ("dataset", "date", "status", "summary")))
@@ -85,7 +96,7 @@ def status(invocation: Invocation, dataset: str | None, last: int, only_service:
         say(line)
     if not nights and not only_service:
         say(f"No night was done yet in {project.root}; begin with: sereno run NAME --date DATE")
-    for line in notices:
+    for line in [*notices, *([room] if use is None else disk_lines(use))]:
         say(line)
     return Exit.DONE
 

@@ -13,6 +13,8 @@ from schemas.schedule import written_length
 if TYPE_CHECKING:
     from schemas.settings import ResolvedSettings
 
+MASK = "********"
+
 
 def rows_of(resolved: ResolvedSettings) -> list[dict[str, Any]]:
     """One row a setting; a secret's value is masked."""
@@ -31,17 +33,17 @@ def _flat(model: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[tu
 
 
 def _origin(resolved: ResolvedSettings, name: str) -> str:
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        found = resolved.origin.get(".".join(parts[:end]))
-        if found and (end == len(parts)):
-            return found
-    return "default"
+    return resolved.origin.get(name, "default")
 
 
 def _shown(value: Any) -> Any:
+    """A value for people and JSON; secrets at any depth are masked."""
     if isinstance(value, SecretStr):
-        return "********"
+        return MASK
+    if isinstance(value, BaseModel):
+        return {name: _shown(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): _shown(inner) for key, inner in value.items()}
     if isinstance(value, timedelta):
         return written_length(value)
-    return [_shown(part) for part in value] if isinstance(value, tuple | list) else value
+    return [_shown(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -87,6 +87,9 @@ def _tell_proposal(proposal: Proposal, root: Path, written: tuple[Path, ...]) ->
         say(f"then: sereno --project {root} backfill {dataset.name} --from {first} --to {last}")
 
 
+MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
 @click.command()
 @click.option(
     "--repair", "repairs", is_flag=True, help="First put right what stopped runs left, and say each thing that was."
@@ -94,7 +97,11 @@ def _tell_proposal(proposal: Proposal, root: Path, written: tuple[Path, ...]) ->
 @with_json
 @click.pass_obj
 def doctor(invocation: Invocation, repairs: bool, as_json: bool) -> int:
-    """Check this machine and, in a project folder, the project: versions, stores, dataset files, runs that died."""
+    """Check this machine and, in a project folder, the project: versions, settings, stores, dataset files, runs.
+
+    Finds the misconfigurations that are most likely and names what mends each; docs/doctor.md lists them. Ends with 1
+    where something is wrong.
+    """
     from infra.cli.checkup import check_up, repair
 
     mended = repair(invocation) if repairs else []
@@ -106,8 +113,8 @@ def doctor(invocation: Invocation, repairs: bool, as_json: bool) -> int:
         for sentence in mended or ["nothing to repair"] * repairs:
             say(f"mended {sentence}" if mended else sentence)
         for finding in findings:
-            say(f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.found}")
-            if finding.hint and not finding.ok:
+            say(f"{MARKS[finding.level]} {finding.what}: {finding.found}")
+            if finding.hint and finding.level != "ok":
                 say(f"      Hint: {finding.hint}")
     return Exit.DONE if all(finding.ok for finding in findings) else Exit.FAILED
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from infra.runtime.runs import Run
     from infra.runtime.state import State
+    from tasks.disk_use import DiskUse
     from tasks.services import Services
 
 
@@ -19,6 +22,28 @@ def nights_of(services: Services, name: str, last: int) -> list[dict[str, Any]]:
     runs = services.state.last_nights(name, last)
     standing = _standing(services, name, [run.night for run in runs])
     return [_row(run, standing.get(run.night, {})) for run in runs]
+
+
+def room_line(services: Services) -> str:
+    """What room is left, in one line; nothing is counted for it."""
+    from tasks.disk_use import disks_of
+    from tasks.retention_plan import size_in_words
+
+    left = "; ".join(disk.line for disk in disks_of(services))
+    database = size_in_words(services.state.size())
+    return f"disk: {left}; state database {database}; what takes it: sereno status --disk"
+
+
+def disk_lines(use: DiskUse) -> Iterator[str]:
+    """What each thing takes, a line each, then the sum and the room that is left."""
+    from tasks.retention_plan import size_in_words
+
+    yield ""
+    for row in use.rows:
+        yield row.line
+    yield f"{size_in_words(use.bytes):>12}  in all"
+    for disk in use.disks:
+        yield f"disk: {disk.line}"
 
 
 def notices_said(state: State) -> list[str]:

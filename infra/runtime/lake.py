@@ -19,6 +19,7 @@ from infra.runtime.lake_rows import NIGHT, check_columns, rows_of_night, stored_
 from infra.runtime.lake_scan import empty_table, scan, wanted_schema
 from infra.runtime.lake_space import check_space
 from infra.runtime.lake_tables import commit, missing_table, open_table, require_table, run_of
+from infra.runtime.lake_vacuum import TableFiles
 from infra.runtime.nights import Night, as_night
 from schemas.errors import LakeError
 
@@ -118,6 +119,11 @@ class Lake:
             return []
         day = as_night(night)
         return sorted(opened.file_uris(file_pruning_predicate=[(NIGHT, "=", day.isoformat())]))
+
+    def table_files(self, dataset: str, table: str) -> TableFiles | None:
+        """Return the files of a table, to look at or to remove; None where there is no table."""
+        opened = self._open(dataset, table, None)
+        return None if opened is None else TableFiles(self.uri(dataset, table), opened, self._options)
 
     def batches(
         self,

@@ -45,19 +45,31 @@ def pinned_dataset(opened: DeltaTable, options: Mapping[str, str], night: date, 
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    if opened.protocol().min_reader_version > _PLAIN_READER:
+    if is_foreign(opened):
         return None
-    files = _files(_store(opened, options), night, version)
+    files = _files(store_of(opened, options), night, version)
     if files is None:
         return None
-    store = _store(opened, options, {file.path: file.size for file in files})
+    store = store_of(opened, options, {file.path: file.size for file in files})
     form = ds.ParquetFileFormat()
     of_night = ds.field(NIGHT) == pa.scalar(night, pa.date32())
     fragments = [form.make_fragment(file.path, filesystem=store, partition_expression=of_night) for file in files]
     return ds.FileSystemDataset(fragments, pa.schema(opened.schema().to_arrow()), form, store)
 
 
-def _store(opened: DeltaTable, options: Mapping[str, str], sizes: Mapping[str, int] | None = None) -> fs.FileSystem:
+def named_at(opened: DeltaTable, options: Mapping[str, str], night: date, version: int) -> set[str] | None:
+    """The files, by their path in the table, that a night has at the version that wrote it; None as above."""
+    files = None if is_foreign(opened) else _files(store_of(opened, options), night, version)
+    return None if files is None else {file.path for file in files}
+
+
+def is_foreign(opened: DeltaTable) -> bool:
+    """Whether another tool gave the table what Sereno does not know, such as deletion vectors."""
+    return opened.protocol().min_reader_version > _PLAIN_READER
+
+
+def store_of(opened: DeltaTable, options: Mapping[str, str], sizes: Mapping[str, int] | None = None) -> fs.FileSystem:
+    """A table's files, wherever it lies."""
     from deltalake.fs import DeltaStorageHandler
     from pyarrow import fs
 

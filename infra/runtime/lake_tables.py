@@ -46,7 +46,7 @@ def open_table(uri: str, options: Mapping[str, str], version: int | None) -> Del
     except (DeltaError, OSError) as error:
         at = "" if version is None else f" at version {version}"
         raise LakeError(
-            f"{uri}{at} cannot be opened: {_words(error)}",
+            f"{uri}{at} cannot be opened: {words_of(error)}",
             hint="Check the lake's address and credentials, and that the lake belongs to this state database.",
         ) from error
     refuse_newer(opened)
@@ -121,11 +121,11 @@ def commit(
         except CommitFailedError as error:
             # Another night's run added a column between our look and our commit.
             if attempt == _TRIES - 1:
-                raise _not_written(uri, night, _words(error)) from error
+                raise _not_written(uri, night, words_of(error)) from error
             _wait(attempt)
         except Exception as error:  # deltalake raises bare Exception for what its engine says
             _remove_written(uri, night, begun)
-            why = stream.failures[0].message if stream.failures else _words(error)
+            why = stream.failures[0].message if stream.failures else words_of(error)
             raise _not_written(uri, night, why) from error
     raise AssertionError
 
@@ -180,7 +180,7 @@ def _open_or_create(uri: str, options: Mapping[str, str], schema: pa.Schema) -> 
         except Exception as error:  # as above
             # Another run may have created it between our look and our write.
             if attempt == _TRIES - 1 or "Duplicate field name" in str(error):
-                raise LakeError(f"{uri} cannot be created: {_words(error)}") from error
+                raise LakeError(f"{uri} cannot be created: {words_of(error)}") from error
             _wait(attempt)
     raise AssertionError
 
@@ -196,7 +196,7 @@ def _migrate(table: DeltaTable) -> None:
             # Another night's run migrates it too.
             _wait(attempt)
         except Exception as error:  # as above
-            raise LakeError(f"{table.table_uri} cannot be migrated: {_words(error)}") from error
+            raise LakeError(f"{table.table_uri} cannot be migrated: {words_of(error)}") from error
         table.update_incremental()
 
 
@@ -215,7 +215,7 @@ def _add_columns(table: DeltaTable, schema: pa.Schema) -> None:
         except CommitFailedError:
             _wait(attempt)
         except Exception as error:  # as above
-            raise LakeError(f"{table.table_uri}: new columns cannot be added: {_words(error)}") from error
+            raise LakeError(f"{table.table_uri}: new columns cannot be added: {words_of(error)}") from error
         table.update_incremental()
 
 
@@ -236,7 +236,7 @@ def _wait(attempt: int) -> None:
     time.sleep(0.05 * (1 + random.random()) * (attempt + 1))  # noqa: S311 -- spreads retries, guards nothing
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     """What the engine said, in one line: it puts the cause below, with an arrow and in colour."""
     lines = [_ARROW.sub("", line).strip() for line in str(error).splitlines()]
     return ": ".join(line for line in lines if line)[:_LONGEST] or type(error).__name__

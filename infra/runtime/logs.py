@@ -6,14 +6,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
+from schemas.secrets import secrets_in
 from schemas.spelling import spelled_out
 
 MASK = "***"
@@ -65,23 +66,8 @@ class SecretFilter(logging.Filter):
 
 
 def secrets_of(settings: BaseModel) -> list[str]:
-    """Return the values of every setting that is marked secret, also those within lists and maps."""
-    return list(_secrets_in(settings))
-
-
-def _secrets_in(value: Any) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-        return
-    inner: Iterable[Any] = ()
-    if isinstance(value, BaseModel):
-        inner = (getattr(value, name) for name in type(value).model_fields)
-    elif isinstance(value, Mapping):
-        inner = value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        inner = value
-    for part in inner:
-        yield from _secrets_in(part)
+    """Return the values of every setting that is marked secret."""
+    return [secret.get_secret_value() for _, secret in secrets_in(settings)]
 
 
 class JsonLines(logging.Formatter):

@@ -39,15 +39,22 @@ class Project:
         root: The folder that holds `sereno.yaml`, absolute.
         state_folder: Where state lies, relative to the root or absolute.
         reports_folder: Where reports lie, likewise.
+        resume_seconds: How long what a stopped night left is kept.
     """
 
     root: Path
     state_folder: str = "state"
     reports_folder: str = "reports"
+    resume_seconds: float = 7 * 86_400.0
 
     def placed(self, settings: Settings) -> Project:
         """Return the project with the folders that its settings name."""
-        return replace(self, state_folder=settings.state, reports_folder=settings.reports)
+        return replace(
+            self,
+            state_folder=settings.state,
+            reports_folder=settings.reports,
+            resume_seconds=settings.retention.resumes.total_seconds(),
+        )
 
     @property
     def settings_file(self) -> Path:

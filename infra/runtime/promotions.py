@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from infra.runtime.events import Event, write_event
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import promotions
+from schemas.errors import PromotionRefused
 from schemas.failpoints import durable
 
-Action: TypeAlias = Literal["registered", "promoted", "refused", "rolled_back"]
+Action: TypeAlias = Literal["registered", "promoted", "refused", "rolled_back", "deleted"]
+"""What the ledger says of a version; `deleted`: retention took its bundle away."""
 
 CROWNING: tuple[Action, ...] = ("promoted", "rolled_back")
 """The actions that make their version the champion."""
+
+DECIDING: tuple[Action, ...] = ("promoted", "refused", "rolled_back")
+"""The actions that somebody decided on."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ class PromotionStore:
         run_id: str | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Promotion:
-        """Add a row; the same transaction fills in the champion before, and tells of a new one."""
+        """Add a row; the same transaction fills in the champion before, and tells of a new one.
+
+        Raises:
+            PromotionRefused: The version is to be champion, and its bundle was deleted; or the champion's is to be.
+        """
         values = {
             "dataset": dataset,
             "version": str(version),
@@ -86,7 +95,10 @@ class PromotionStore:
             "metrics": dict(metrics or {}),
         }
         with durable("state.record"), writing(self._engine) as connection:
+            if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+                connection.execute(text("LOCK TABLE promotions IN SHARE ROW EXCLUSIVE MODE"))
             before = _champion(connection, dataset)
+            _refuse(connection, values, before)
             values["previous"] = before.version if before and action in CROWNING else None
             found = connection.execute(insert(promotions).values(values).returning(*promotions.c)).mappings().one()
             made = Promotion(**found)
@@ -98,6 +110,11 @@ class PromotionStore:
         """Return the row that made the champion, None where there is none yet."""
         with reading(self._engine) as connection:
             return _champion(connection, dataset)
+
+    def deleted(self, dataset: str, version: str) -> Promotion | None:
+        """Return the row that says that a version's bundle was deleted, None where none does."""
+        with reading(self._engine) as connection:
+            return _deleted(connection, dataset, version)
 
     def ledger(self, dataset: str, *, bundle_hash: str | None = None) -> list[Promotion]:
         """Return the rows of a dataset, or of one of its bundles, oldest first."""
@@ -123,6 +140,34 @@ def _event(made: Promotion) -> Event:
             "run": made.run_id,
             "forced": bool(made.metrics.get("forced")),
         },
+    )
+
+
+def _refuse(connection: Connection, values: Mapping[str, Any], champion: Promotion | None) -> None:
+    dataset, version, action = values["dataset"], values["version"], values["action"]
+    if action == "deleted" and champion is not None and champion.version == version:
+        raise PromotionRefused(f"{dataset}: version {version} is the champion, whose bundle stays.")
+    if action in CROWNING and (gone := _deleted(connection, dataset, version)) is not None:
+        raise gone_by_retention(gone)
+
+
+def _deleted(connection: Connection, dataset: str, version: str) -> Promotion | None:
+    """The row that says that a version's bundle was deleted."""
+    query = select(promotions).where(promotions.c.dataset == dataset, promotions.c.action == "deleted")
+    row = connection.execute(query.where(promotions.c.version == version).limit(1)).mappings().first()
+    return None if row is None else Promotion(**row)
+
+
+def tells_of(rows: Sequence[Promotion]) -> bool:
+    """Whether the ledger's rows of one bundle, oldest first, say that it is there."""
+    return bool(rows) and rows[-1].action != "deleted"
+
+
+def gone_by_retention(row: Promotion) -> PromotionRefused:
+    """Return the error for a version whose bundle was deleted."""
+    return PromotionRefused(
+        f"{row.dataset}: version {row.version} is gone by retention on {row.at:%Y-%m-%d}; the ledger tells of it.",
+        hint=f"See the versions that are there: sereno models list {row.dataset}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Questions to the table of runs that several methods ask."""
+"""Which runs of the state database count: the queries that more than one question is made of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.runtime.state_tables import runs
 
 
 def of_night(dataset: str, night: Night) -> Select[Any]:
-    """The runs of a night, newest first."""
+    """All runs of a night, newest first."""
     return (
         select(runs)
         .where(runs.c.dataset == dataset, runs.c.night == as_night(night).isoformat())
@@ -20,13 +20,20 @@ def of_night(dataset: str, night: Night) -> Select[Any]:
     )
 
 
-def counting_in(dataset: str, table: str, before: Night | None) -> list[ColumnElement[bool]]:
+def wrote(dataset: str, table: str) -> list[ColumnElement[bool]]:
     """What holds for the runs that count and wrote a table."""
-    wanted: list[ColumnElement[bool]] = [
+    return [
         runs.c.dataset == dataset,
         runs.c.status.in_(COUNTING),
         runs.c.versions[table].as_string().is_not(None),
     ]
+
+
+def counting(dataset: str, table: str, before: Night | None, *, gone: bool = False) -> list[ColumnElement[bool]]:
+    """What holds for the runs that count and wrote a table, and whose rows are there unless `gone` is given."""
+    wanted = wrote(dataset, table)
+    if not gone:
+        wanted.append(runs.c.gone[table].as_string().is_(None))
     if before is not None:
         wanted.append(runs.c.night < as_night(before).isoformat())
     return wanted

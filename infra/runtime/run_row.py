@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import RowMapping
 
-Kind: TypeAlias = Literal["run", "validate", "train", "score", "release"]
+Kind: TypeAlias = Literal["run", "validate", "train", "score", "release", "vacuum"]
+"""What was asked for; `vacuum` only holds a night while retention takes away what is in it."""
+
 Status: TypeAlias = Literal["running", "done", "blocked", "partial", "failed", "missing"]
 
 COUNTING: tuple[Status, ...] = ("done", "partial", "blocked")
@@ -38,6 +40,7 @@ class Run:
         counters: Exact counts of the accepted rows.
         sample_version: Delta version of the night's sample.
         accepted_by: Who let a blocked night pass, when and why.
+        gone: Table name to the day on which retention took away what the run wrote there.
     """
 
     seq: int
@@ -57,8 +60,9 @@ class Run:
     counters: dict[str, Any]
     sample_version: int | None
     accepted_by: dict[str, Any] | None
+    gone: dict[str, str] = field(default_factory=dict)
 
 
 def as_run(row: RowMapping | Mapping[str, Any]) -> Run:
     """A row of the table `runs`."""
-    return Run(**{**row, "night": date.fromisoformat(row["night"])})
+    return Run(**{**row, "night": date.fromisoformat(row["night"]), "gone": row["gone"] or {}})

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.holder import Holder
 from infra.runtime.nights import Night, as_night
-from infra.runtime.run_queries import counting_in, newest_of_nights, of_night
+from infra.runtime.run_queries import counting, newest_of_nights, of_night
 from infra.runtime.run_row import COUNTING, Kind, Run, Status, as_run
 from infra.runtime.state_database import Writer, reading, writing
 from infra.runtime.state_tables import runs
@@ -268,7 +268,13 @@ class RunStore:
             raise self._locked(dataset, day)
 
     def history(
-        self, dataset: str, before: Night | None = None, limit: int | None = None, *, table: str = "accepted"
+        self,
+        dataset: str,
+        before: Night | None = None,
+        limit: int | None = None,
+        *,
+        table: str = "accepted",
+        gone: bool = False,
     ) -> list[Run]:
         """Return the runs that count, one a night, newest night first: the authority for what to read.
 
@@ -277,14 +283,15 @@ class RunStore:
             before: Only nights before this one.
             limit: At most so many nights.
             table: Only runs that wrote this table; the newest such run of each night stands.
+            gone: Whether nights count whose rows retention took away: for what was done, not for what can be read.
         """
-        return self._history(counting_in(dataset, table, before), limit)
+        return self._history(counting(dataset, table, before, gone=gone), limit)
 
     def pins(
         self, dataset: str, table: str, nights: Iterable[Night] | None = None, *, before: Night | None = None
     ) -> dict[date, int]:
         """Return the Delta version to read each night of a table at; `Lake.read(nights=...)` takes it."""
-        wanted = counting_in(dataset, table, before)
+        wanted = counting(dataset, table, before)
         if nights is not None:
             wanted.append(runs.c.night.in_({as_night(night).isoformat() for night in nights}))
         return {run.night: run.versions[table] for run in self._history(wanted, None)}

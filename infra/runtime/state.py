@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import text
+
 from infra.runtime.events import EventStore
 from infra.runtime.figures import FigureStore
 from infra.runtime.incidents import IncidentStore
@@ -16,8 +18,17 @@ from infra.runtime.notices import NoticeStore
 from infra.runtime.promotions import PromotionStore
 from infra.runtime.releases import ReleaseStore
 from infra.runtime.requests import RequestStore
+from infra.runtime.retention import RetentionStore
 from infra.runtime.runs import RunStore
-from infra.runtime.state_database import bring_up_to_date, check_revision, file_of, make_engine, make_reading_engine
+from infra.runtime.state_database import (
+    bring_up_to_date,
+    check_revision,
+    database_file,
+    file_of,
+    make_engine,
+    make_reading_engine,
+    reading,
+)
 from infra.runtime.tokens import TokenStore
 
 
@@ -33,6 +44,7 @@ class State(
     FigureStore,
     NoticeStore,
     IncidentStore,
+    RetentionStore,
 ):
     """Everything that is known of one project's nights; safe to use from several threads.
 
@@ -83,6 +95,21 @@ class State(
         if present != self._file:
             self._file = present
             self._engine.dispose()
+
+    def size(self) -> int:
+        """Return the bytes of the database, wherever it is; none where that cannot be asked.
+
+        Raises:
+            StateError: It cannot be reached.
+        """
+        file = database_file(self._engine.url)
+        if file is not None:
+            parts = (file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm"))
+            return sum(part.stat().st_size for part in parts if part.is_file())
+        if self._engine.dialect.name != "postgresql":
+            return 0
+        with reading(self._engine) as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
     def close(self) -> None:
         """Close every connection."""

@@ -39,7 +39,7 @@ def make_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-        if (file := _sqlite_file(parsed)) is not None:
+        if (file := database_file(parsed)) is not None:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = create_engine(parsed, json_serializer=_dumps, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError, ImportError, OSError) as error:
@@ -57,7 +57,7 @@ def make_engine(url: str) -> Engine:
 
 def file_of(engine: Engine) -> tuple[int, int] | None:
     """Which file an engine's database is at present; None where it is no file, or is gone."""
-    file = _sqlite_file(engine.url)
+    file = database_file(engine.url)
     if file is None:
         return None
     try:
@@ -73,7 +73,7 @@ def make_reading_engine(url: str) -> Engine:
     Raises:
         StateError: The address is wrong.
     """
-    file = _sqlite_file(make_url(url))
+    file = database_file(make_url(url))
     if file is None:
         return make_engine(url)
     # Without a write-ahead log beside it nobody writes, and SQLite need not make the log's index to read.
@@ -185,7 +185,7 @@ def _migrate(engine: Engine) -> None:
 
 @contextmanager
 def _one_at_a_time(engine: Engine) -> Iterator[None]:
-    file = _sqlite_file(engine.url)
+    file = database_file(engine.url)
     if file is not None:
         with _lock_file(file).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -222,7 +222,8 @@ def _shown(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
-def _sqlite_file(url: URL) -> Path | None:
+def database_file(url: URL) -> Path | None:
+    """The file of a SQLite database, None for another one and for one in memory."""
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         return None
     return Path(str(url.database))

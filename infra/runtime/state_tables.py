@@ -66,6 +66,8 @@ runs = Table(
     Column("counters", JSON, nullable=False),
     Column("sample_version", Integer),
     Column("accepted_by", JSON),
+    # Table name to the day on which retention took away what the run wrote there.
+    Column("gone", JSON),
     Index("runs_by_night", "dataset", "night", "seq"),
     Index("runs_by_date", "night", "seq"),
     # Counting runs reads this index alone, not their results.

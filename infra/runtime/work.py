@@ -17,7 +17,6 @@ from infra.runtime.signals import sigterm_exits
 
 _HOLDER_FILE = ".holder"
 _KEY_FILE = ".key"
-RESUME_DAYS = 7
 _TEMPORARY = "TMPDIR"
 _TRIES = 5
 
@@ -60,8 +59,9 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 def resume_folder(project: Project, dataset: str, night: Night, key: str, run_id: str) -> Iterator[Path]:
     """Yield a run's own folder, ``DATASET/NIGHT/RUN``, with what a stopped run of the same key left.
 
-    The caller holds the night's lease, and calls `forget_run` when the night is done; else the folder stays for
-    `RESUME_DAYS`. It is taken over by its name: a process that lost the night without knowing it finds it gone.
+    The caller holds the night's lease, and calls `forget_run` when the night is done; else the folder stays for as
+    long as `retention.resumes` says. It is taken over by its name: a process that lost the night without knowing it
+    finds it gone.
 
     Args:
         project: The project.
@@ -90,17 +90,24 @@ def forget_run(project: Project, dataset: str, night: Night, run_id: str) -> Non
     _remove(project.resume / dataset / as_night(night).isoformat() / run_id, project.resume)
 
 
-def remove_old_resumes(project: Project) -> list[Path]:
-    """Remove what nights that nobody asked for again left, and return the folders."""
-    oldest, removed = time.time() - RESUME_DAYS * 86_400, []
+def old_resumes(project: Project) -> list[Path]:
+    """Return the folders of nights that nobody asked for again."""
+    oldest, found = time.time() - project.resume_seconds, []
     for folder in sorted(project.resume.glob("*/*/*")):
         with suppress(OSError):
             holder = folder / _HOLDER_FILE
             # One without a holder was made anew by a process that had lost it.
             since = (holder if holder.exists() else folder).stat().st_mtime
             if since < oldest and Holder.parse(_text(holder) or "").alive() is not True:
-                _remove(folder, project.resume)
-                removed.append(folder)
+                found.append(folder)
+    return found
+
+
+def remove_old_resumes(project: Project) -> list[Path]:
+    """Remove what nights that nobody asked for again left, and return the folders."""
+    removed = old_resumes(project)
+    for folder in removed:
+        _remove(folder, project.resume)
     return removed
 
 
@@ -125,18 +132,25 @@ def claim(folder: Path) -> None:
     (folder / _HOLDER_FILE).write_text(str(Holder.this_process()), encoding="utf-8")
 
 
-def remove_stale_work(project: Project) -> list[Path]:
-    """Remove the folders of runs whose process is dead, and return them.
+def stale_work(project: Project) -> list[Path]:
+    """Return the folders of runs whose process is dead.
 
-    A folder of another machine is left alone: whether its process lives cannot be seen from here.
+    A folder of another machine is none: whether its process lives cannot be seen from here.
     """
-    removed = []
+    found = []
     held = [*project.work.glob(f"*/*/*/{_HOLDER_FILE}"), *project.work.glob(f"sessions/*/{_HOLDER_FILE}")]
     for holder in sorted(held):
         with suppress(OSError):
             if Holder.parse(holder.read_text(encoding="utf-8")).alive() is False:
-                _remove(holder.parent, project.work)
-                removed.append(holder.parent)
+                found.append(holder.parent)
+    return found
+
+
+def remove_stale_work(project: Project) -> list[Path]:
+    """Remove the folders of runs whose process is dead, and return them."""
+    removed = stale_work(project)
+    for folder in removed:
+        _remove(folder, project.work)
     return removed
 
 

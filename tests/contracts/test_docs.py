@@ -46,7 +46,9 @@ def commands(generate):
     return dict(generate.walk_commands(cli, ("sereno",)))
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md", "datasets.md", "exit-codes.md", "families.md"])
+@pytest.mark.parametrize(
+    "name", ["commands.md", "settings.md", "datasets.md", "exit-codes.md", "families.md", "doctor.md"]
+)
 def test_reference_pages_are_up_to_date(checkout, generate, name):
     assert (checkout / "docs" / name).read_text(encoding="utf-8") == generate.PAGES[name](), "run `make docs`"
 

@@ -151,7 +151,7 @@ def test_alerts_carry_rank_place_and_contributions(scores):
 
 def test_alerts_of_a_night_are_ranked_and_a_night_without_scores_is_a_usage_error(dataset, scores):
     lake = SimpleNamespace(read=lambda *_, **__: scores)
-    state = SimpleNamespace(pins=lambda *asked: {asked[2][0]: 3})
+    state = SimpleNamespace(pins=lambda *asked: {asked[2][0]: 3}, gone=lambda *_: {})
     services = SimpleNamespace(lake=lake, state=state)
     night = date(2026, 9, 20)
     assert [alert.entity for alert in night_alerts(services, dataset, night, most=2)] == ["h8", "h6"]

@@ -113,7 +113,9 @@ def test_a_project_is_written_and_read_back(tmp_path):
     project = tmp_path / "project"
     found = propose_dataset([str(tmp_path / "in" / "a-*.csv")], project, budget=5)
     written = {path.relative_to(project).as_posix() for path in write_project(project, found)}
-    assert written == {"sereno.yaml", "datasets/a.yaml", ".schemas/dataset.schema.json", ".schemas/sereno.schema.json"}
+    profiles = {f"profiles/{name}.yaml" for name in ("local", "ci", "production")}
+    schemas = {".schemas/dataset.schema.json", ".schemas/sereno.schema.json"}
+    assert written == {"sereno.yaml", "datasets/a.yaml", *schemas, *profiles}
     assert load_dataset(project / "datasets" / "a.yaml") == found.dataset
     assert found.dataset.detector.alert_budget == 5
     assert load_settings(project, environ={}).settings.inputs.protocols == ("file",)

@@ -12,7 +12,7 @@ from schemas.results import ExpectationOutcome
 from tasks import stages, training
 from tasks.preprocess import Prepared
 
-YESTERDAY = SimpleNamespace(night=date(2026, 9, 19), counters={"rows": 600}, result={}, accepted_by=None)
+YESTERDAY = SimpleNamespace(night=date(2026, 9, 19), counters={"rows": 600}, result={}, accepted_by=None, gone={})
 LET_IN = SimpleNamespace(**{**vars(YESTERDAY), "accepted_by": {"who": "ana", "of": "x", "columns": ["sent"]}})
 
 
@@ -59,10 +59,20 @@ def test_the_nights_before_train_and_tonight_does_not(asked):
     assert pq.read_metadata(request.sample).num_rows == 600
 
 
+def test_nights_whose_samples_retention_took_away_do_not_train_and_are_told(asked):
+    gone = SimpleNamespace(**{**vars(YESTERDAY), "night": date(2026, 9, 18), "gone": {"samples": "2026-11-02"}})
+    request, warnings = asked(outcome(success=True), window=(gone, YESTERDAY))
+    assert request.nights == ("2026-09-19",)
+    (said,) = warnings
+    assert said.startswith(
+        "samples of 1 night of the window (2026-09-18 to 2026-09-18) are gone by retention on 2026-11-02"
+    )
+
+
 def test_a_night_of_unusually_many_alerts_does_not_teach_unless_a_person_asks_for_the_training(asked):
     scored = [{"threshold": 1.0, "alerts": alerts, "above_usual": 0.5} for alerts in (20, 18, 25, 90)]
     window = tuple(
-        SimpleNamespace(id=at, night=date(2026, 9, 16 + at), counters={"rows": 600}, result=result, accepted_by=None)
+        SimpleNamespace(**{**vars(YESTERDAY), "id": at, "night": date(2026, 9, 16 + at), "result": result})
         for at, result in enumerate(scored)
     )
     request, warnings = asked(outcome(success=True), window=window)

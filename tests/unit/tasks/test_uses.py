@@ -76,6 +76,8 @@ def project_of(tmp_path):
         state = SimpleNamespace(
             pins=lambda _name, _table, nights: {night: version for night in nights if night == NIGHT},
             champion=lambda _name: Known("1", detector.hash) if champion else None,
+            gone=lambda _name, _night: {},
+            deleted=lambda _name, _version: None,
         )
         return SimpleNamespace(lake=lake, state=state, registry=OneVersion(detector))
 

@@ -114,13 +114,13 @@ def test_a_version_is_shown_with_all_that_its_bundle_says(registry, ledger, bund
     assert facts["settings"]["alert_budget"] == 20
     assert facts["nights"] == ["2026-09-01", "2026-09-02"]
     assert [entry["action"] for entry in facts["ledger"]] == ["registered", "promoted"]
-    assert known_version(registry, "flows", "1").nights == ("2026-09-01", "2026-09-02")
+    assert known_version(registry, ledger, "flows", "1").nights == ("2026-09-01", "2026-09-02")
 
 
 def test_a_version_that_does_not_exist_is_a_usage_error(registry, ledger):
-    for call in (known_version, lambda r, n, v: show_version(r, ledger, n, v), lambda r, _, v: promote(r, ledger, v)):
+    for call in (known_version, show_version, lambda r, s, _, v: promote(r, s, v)):
         with pytest.raises(UsageError):
-            call(registry, "flows", "9")
+            call(registry, ledger, "flows", "9")
 
 
 def test_promotion_is_written_with_actor_and_reason_and_the_alias_follows(registry, ledger):

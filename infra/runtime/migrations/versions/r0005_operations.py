@@ -1,4 +1,4 @@
-"""Schedules, requests, events, incidents, messages, tokens."""
+"""Schedules, requests, events, incidents, messages, tokens; what retention took away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Create the tables, and the index that counts runs."""
+    """Create the tables, the column, and the index that counts runs."""
     op.create_index("runs_by_outcome", "runs", ["dataset", "kind", "status"])
     op.create_table(
         "run_inputs",
@@ -25,6 +25,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("run_inputs_by_run", "run_inputs", ["run_id", "id"])
+    op.add_column("runs", sa.Column("gone", sa.JSON))
     op.create_table(
         "schedule_switches",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
