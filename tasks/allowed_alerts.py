@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date as Date
 from datetime import datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,7 @@ def _fits(rule: AllowRule, alerts: Alerts, values: Mapping[str, Sequence[Any]]) 
     fits = np.ones(len(alerts), dtype=bool)
     if rule.entity:
         of = alerts.table["entity"].to_pylist()
-        known = {name: any(fnmatchcase(name, form) for form in rule.entity) for name in {*of} - {None}}
+        known = {name: any(is_like(name, form) for form in rule.entity) for name in {*of} - {None}}
         fits &= np.array([known.get(name, False) for name in of], dtype=bool)
     if rule.column:
         fits &= np.isin(np.array(alerts.made_by, dtype=object), list(rule.column))
@@ -61,6 +60,23 @@ def _fits(rule: AllowRule, alerts: Alerts, values: Mapping[str, Sequence[Any]]) 
         same = _same_as(wanted)
         fits &= np.array([value is not None and same(value) for value in values[column]], dtype=bool)
     return fits
+
+
+def is_like(name: str, form: str) -> bool:
+    """Whether a name has a form, in which `*` stands for anything and every other sign for itself."""
+    first, *rest = form.split("*")
+    if not rest:
+        return name == form
+    *middle, last = rest
+    if not name.startswith(first) or len(name) < len(first) + len(last) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _same_as(wanted: bool | float | str) -> Callable[[Any], bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import date as Date
 from typing import TYPE_CHECKING
@@ -95,35 +96,51 @@ def _rows(connection: Connection, dataset: Dataset, newest: Date, *, over: bool)
 
 def views(connection: Connection, dataset: Dataset, rows: Sequence[IncidentNight], night: Date) -> tuple[Incident, ...]:
     """Incidents by a row of each, as they stand on a night."""
-    numbers = [row.incident for row in rows]
-    words, began = words_of_incidents(connection, numbers), first_nights(connection, numbers)
-    known = known_before(connection, numbers, night + timedelta(days=1))
-    scored = scored_nights(connection, dataset.name, dataset.incidents.quiet_nights, before=night + timedelta(days=1))
-    found = []
-    for row in rows:
-        before, said = known.get(row.incident, Before()), words.get(row.incident, [])
-        quiet = sum(each > row.night for each in scored)
-        status = standing_of(said, row.night, quiet, before, night, dataset.incidents)
-        mute = mute_over(said, night, before.back) if status == "muted" else None
-        found.append(
-            Incident(
-                id=row.incident,
-                dataset=dataset.name,
-                entity=row.entity,
-                affected=row.affected,
-                columns=_columns(row),
-                first_night=began[row.incident].isoformat(),
-                last_night=row.night.isoformat(),
-                nights=max(before.nights, 1),
-                alerts=row.alerts,
-                severity=row.severity,
-                status=status,
-                until=mute.until.isoformat() if mute and mute.until else None,
-                night=of_night(row),
-                word=as_word(said[-1]) if said else None,
-            )
-        )
-    return tuple(sorted(found, key=_worst_first))
+    numbers, after = [row.incident for row in rows], night + timedelta(days=1)
+    known = _Known(
+        dataset,
+        night,
+        words_of_incidents(connection, numbers),
+        first_nights(connection, numbers),
+        known_before(connection, numbers, after),
+        scored_nights(connection, dataset.name, dataset.incidents.quiet_nights, before=after),
+    )
+    return tuple(sorted((_view(row, known) for row in rows), key=_worst_first))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of some incidents, by number, on a night; the last scored nights up to it."""
+
+    dataset: Dataset
+    night: Date
+    words: Mapping[int, Sequence[Said]]
+    began: Mapping[int, Date]
+    before: Mapping[int, Before]
+    scored: Sequence[Date]
+
+
+def _view(row: IncidentNight, known: _Known) -> Incident:
+    before, said = known.before.get(row.incident, Before()), known.words.get(row.incident, ())
+    quiet = sum(each > row.night for each in known.scored)
+    status = standing_of(said, row.night, quiet, before, known.night, known.dataset.incidents)
+    mute = mute_over(said, known.night, before.back) if status == "muted" else None
+    return Incident(
+        id=row.incident,
+        dataset=known.dataset.name,
+        entity=row.entity,
+        affected=row.affected,
+        columns=_columns(row),
+        first_night=known.began[row.incident].isoformat(),
+        last_night=row.night.isoformat(),
+        nights=max(before.nights, 1),
+        alerts=row.alerts,
+        severity=row.severity,
+        status=status,
+        until=mute.until.isoformat() if mute and mute.until else None,
+        night=of_night(row),
+        word=as_word(said[-1]) if said else None,
+    )
 
 
 def of_night(row: IncidentNight) -> IncidentOfNight:

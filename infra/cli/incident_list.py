@@ -22,13 +22,13 @@ def list_(invocation: Invocation, dataset: str | None, night: Date | None, over:
     """List the incidents of the dataset NAME, or of every dataset, the worst first."""
     from infra.cli.incident_table import line_of
     from tasks.incident_views import listed
+    from tasks.services import open_services
 
-    project, _ = invocation.resolved()
+    project, resolved = invocation.resolved()
     names = [dataset] if dataset else project.dataset_names()
-    found = {}
-    for name in names:
-        with opened(invocation, name) as (services, known):
-            found[name] = listed(services, known, night, over=over)
+    datasets = {name: invocation.dataset(project, name) for name in names}
+    with open_services(project, resolved.settings) as services:
+        found = {name: listed(services, known, night, over=over) for name, known in datasets.items()}
     if as_json:
         show({"incidents": [one.model_dump(mode="json") for some in found.values() for one in some]})
         return Exit.DONE

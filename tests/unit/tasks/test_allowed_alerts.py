@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.tables import accepted_schema, scores_schema
+from tasks.allowed_alerts import is_like
 from tasks.night_incidents import find_incidents
 
 NIGHT = date(2026, 9, 20)
@@ -84,6 +85,28 @@ def test_true_and_false_are_values_and_a_missing_one_is_none(found):
     assert shown(found({"reason": "x", "values": {"quick": True}})) == [at for at in range(12) if not quick[at]]
     known = next(value for value in got if value is not None)
     assert counts(found({"reason": "x", "values": {"got": known}})) == [("x", 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "like"),
+    [
+        ("h1", "h1", True),
+        ("h11", "h1", False),
+        ("h11", "h1*", True),
+        ("ah1", "*h1", True),
+        ("build-7-lab", "build-*-lab", True),
+        ("build-lab", "build-*-lab", False),
+        ("abcabc", "a*b*c", True),
+        ("acb", "a*b*c", False),
+        ("aba", "ab*ba", False),
+        ("rack[1]?", "rack[1]?", True),
+        ("rack1x", "rack[1]?", False),
+        ("", "*", True),
+        ("a" * 5_000, "*a" * 500 + "b", False),
+    ],
+)
+def test_only_a_star_stands_for_anything(name, form, like):
+    assert is_like(name, form) is like
 
 
 def test_of_two_rules_that_fit_the_first_one_counts(found):
