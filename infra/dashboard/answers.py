@@ -45,7 +45,7 @@ class NightAnswer(Frozen):
     """How a night stands: the run that says so, and all that it came to."""
 
     run: RunAnswer = Field(description="The night's newest run that says how it stands.")
-    result: NightResult = Field(description="What the run ended with.")
+    result: NightResult | None = Field(description="What the run ended with; nothing while it is under way.")
 
 
 class DatasetAnswer(Frozen):

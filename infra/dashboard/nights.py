@@ -55,7 +55,8 @@ def show_night(name: DatasetPath, date: NightPath, stores: Stores) -> NightAnswe
         raise Refused(
             404, f"{name}, {date}: nothing was done yet.", f"see its nights: GET {API}/datasets/{name}/nights"
         )
-    return NightAnswer(run=run_answer(stores.project, standing), result=night_result(stores.project, standing))
+    result = night_result(stores.project, standing) if standing.status != "running" else None
+    return NightAnswer(run=run_answer(stores.project, standing), result=result)
 
 
 @reading.get("/datasets/{name}/nights/{date}/report", response_class=HTMLResponse, responses=problems(404))

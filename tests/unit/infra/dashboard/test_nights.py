@@ -37,7 +37,8 @@ def test_a_night_tells_all_that_it_came_to_and_no_path_of_this_machine(served):
 def test_a_run_that_left_nothing_is_told_all_the_same(served):
     state = served.services.state
     run = state.start_run("flows", date(2026, 9, 21), "run", "fp")
-    assert served.ask("/api/v1/datasets/flows/nights/2026-09-21").json["run"]["status"] == "running"
+    under_way = served.ask("/api/v1/datasets/flows/nights/2026-09-21").json
+    assert (under_way["run"]["status"], under_way["result"]) == ("running", None)
     state.finish_run(run.id, "failed", result={"status": "failed", "reason": f"no {served.services.project.root}/in/x"})
     night = served.ask("/api/v1/datasets/flows/nights/2026-09-21").json
     assert (night["run"]["status"], night["run"]["reason"]) == ("failed", "no in/x")
