@@ -52,6 +52,12 @@ class Invocation:
         resolved = load_settings(project.root, flags=self._flags())
         return project.placed(resolved.settings), resolved
 
+    def as_environment(self) -> dict[str, str]:
+        """The same choices as variables, for processes that are started: they win over everything but their own flags."""
+        chosen = {} if self.profile is None else {"SERENO_PROFILE": self.profile}
+        pairs = (item.partition("=") for item in self.overrides)
+        return chosen | {f"SERENO_{name.strip().upper().replace('.', '__')}": value for name, _, value in pairs}
+
     def _flags(self) -> dict[str, Any]:
         import yaml
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def up(invocation: Invocation) -> int:
 
     project, resolved = invocation.resolved()
     quiet_environment(project)
+    # What this command was told holds for its children, and for the flow runs that they start.
+    os.environ.update(invocation.as_environment())
     set_up_logging(secrets=secrets_of(resolved.settings), level=logging.INFO)
     service = Service(project, resolved.settings)
     service.run(stopped_by_signals(), lambda addresses: _tell(project, addresses))

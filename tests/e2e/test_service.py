@@ -157,6 +157,7 @@ def test_prefects_own_client_lists_starts_and_watches_a_night(up, sereno):
     until(lambda: "nightly/flows" in prefect(up, "deployment", "ls"), up)
     said = prefect(up, "deployment", "run", "nightly/flows", "-p", f"date={FIRST}", "--watch")
     assert "finished successfully" in said
+    assert "sereno: a flow run that says nothing any more" in prefect(up, "automation", "ls")
     assert statuses(up, sereno) == {str(FIRST): "done"}
 
 
