@@ -53,7 +53,7 @@ class Invocation:
         return project.placed(resolved.settings), resolved
 
     def as_environment(self) -> dict[str, str]:
-        """The same choices as variables, for processes that are started: they win over everything but their own flags."""
+        """The same choices as variables, for processes that are started."""
         chosen = {} if self.profile is None else {"SERENO_PROFILE": self.profile}
         pairs = (item.partition("=") for item in self.overrides)
         return chosen | {f"SERENO_{name.strip().upper().replace('.', '__')}": value for name, _, value in pairs}
