@@ -113,7 +113,7 @@ class Door:
         try:
             token = await run_in_threadpool(self._state.token_of, text)
         except StateError as error:
-            log.error("%s", error)  # noqa: TRY400 -- a traceback helps nobody
+            log.warning("%s", error)
             raise Refused(503, "The project's stores do not answer.") from None
         if token is not None:
             self._logins.was_right(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -22,11 +23,7 @@ def paths(services) -> list[str]:
     """Every path of the description, with something in the place of each parameter, and some that are none."""
     known = Routes(services).openapi()["paths"]
     fill = {"{name}": "flows", "{date}": "2026-09-20", "{request}": "1", "{run}": "20260920T020000-aaaaaaaa"}
-    filled = []
-    for path in known:
-        for part, value in fill.items():
-            path = path.replace(part, value)  # noqa: PLW2901 -- filled step by step
-        filled.append(path)
+    filled = [re.sub(r"\{\w+\}", lambda part: fill[part.group()], path) for path in known]
     return [*filled, "/api/v1/openapi.json", "/docs", "/nothing", "/health/", "//health", "/health/../metrics", "/%2e"]
 
 
