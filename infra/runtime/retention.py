@@ -15,7 +15,7 @@ from infra.runtime.run_queries import of_night, wrote
 from infra.runtime.run_row import COUNTING
 from infra.runtime.sole import sole
 from infra.runtime.state_database import reading, writing
-from infra.runtime.state_tables import incident_nights, promotions, releases, runs
+from infra.runtime.state_tables import incident_nights, promotions, releases, run_inputs, runs
 from schemas.failpoints import durable
 
 PAGE = "report"
@@ -124,11 +124,13 @@ class RetentionStore:
         return found
 
     def forget_runs(self, seqs: Sequence[int]) -> None:
-        """Delete rows of runs; `silent_runs` says which may go."""
+        """Delete rows of runs, and of what they read; `silent_runs` says which may go."""
         with durable("state.forget"), writing(self._engine) as connection:
             for start in range(0, len(seqs), MOST_AT_ONCE):
                 some = seqs[start : start + MOST_AT_ONCE]
-                connection.execute(delete(runs).where(runs.c.seq.in_(some), runs.c.status != "running"))
+                going = (runs.c.seq.in_(some), runs.c.status != "running")
+                connection.execute(delete(run_inputs).where(run_inputs.c.run_id.in_(select(runs.c.id).where(*going))))
+                connection.execute(delete(runs).where(*going))
 
     def _mark(
         self, dataset: str, table: str, nights: Iterable[Night], change: Callable[[dict[str, str]], dict[str, str]]
