@@ -15,6 +15,7 @@ from schemas.detector import Frozen
 from schemas.errors import ConfigError
 from schemas.notify_address import check_address
 from schemas.schedule import Length
+from schemas.secrets import Secret
 
 Kind: TypeAlias = Literal[
     "night_done",
@@ -32,6 +33,9 @@ Kind: TypeAlias = Literal[
 
 Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+BY_DEFAULT: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in ("incident", "digest"))
+"""One message a night is enough for most."""
+
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 MOST_FILE_BYTES = 16_384
 
@@ -45,9 +49,7 @@ class Route(Frozen):
     goes only where none is asked for.
     """
 
-    url: SecretStr | None = Field(
-        None, description="Its address, for example mailtos://user:password@host?to=name@host."
-    )
+    url: Secret | None = Field(None, description="Its address, for example mailtos://user:password@host?to=name@host.")
     url_env: str | None = Field(
         None, description="The environment variable that holds its address.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
     )
@@ -61,7 +63,11 @@ class Route(Frozen):
     )
     entities: tuple[str, ...] = Field((), description="If given, only what is about these entities: names, or `web-*`.")
     least_severity: Severity = Field("low", description="Nothing that matters less.")
-    kinds: tuple[Kind, ...] = Field(KINDS, description="Only messages of these kinds.")
+    kinds: tuple[Kind, ...] = Field(
+        BY_DEFAULT,
+        description="Only messages of these kinds. How a night ended names its worst alerts and goes with the report; "
+        "`incident` and `digest` tell of each incident beside it, or instead.",
+    )
     without_alerts: bool = Field(False, description="Whether also nights that ended well without an alert are told.")
     attach_report: bool | None = Field(
         None, description="Whether the report goes along; where it is not said, with mail only."

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from schemas import failpoints, moment
+from schemas.errors import ConfigError
 from schemas.profiles import FOLDER, KEY, lay_over, read_profile
 from schemas.secrets import is_secret, reference_of, secrets_in
 from schemas.yaml_source import Location, YamlSource, dotted, kind_at
@@ -74,17 +75,24 @@ def from_environment(
     for name, text in sorted(environ.items()):
         if name.startswith(PREFIX) and name not in NOT_SETTINGS and name not in referred:
             where = tuple(name.removeprefix(PREFIX).lower().split("__"))
-            yield where, _value(text, is_secret(kind_at(model, where))), name
+            yield where, _value(name, text, is_secret(kind_at(model, where))), name
 
 
-def _value(text: str, secret: bool) -> Any:
-    """A variable's text as a YAML value; a secret is a text, also where it looks like a number."""
+def _value(name: str, text: str, secret: bool) -> Any:
+    """A variable's text as a YAML value; a secret is a text, also where it looks like a number.
+
+    Raises:
+        ConfigError: It is not YAML; it may still hold a secret, and is not shown.
+    """
     if not text:
         return None
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        return text
+        if secret:
+            return text
+        hint = "put what has `: `, `#` or brackets in it in quotes"
+        raise ConfigError(f"{name}: its text is not YAML", hint=hint) from None
     return text if secret and reference_of(value) is None else value
 
 

@@ -170,22 +170,12 @@ def _explain(model: type[BaseModel], source: YamlSource, item: Any) -> str:
     if item["type"].startswith("union_tag_"):
         return _explain_kind(place, dotted(where), item)
     text = str(item["msg"]).removeprefix("Value error, ")
-    if _may_be_secret(model, where):
-        return f"{place}: {text}"
     allowed = item.get("ctx", {}).get("expected") if item["type"] in ("literal_error", "enum") else None
     if allowed:
         names = [name.strip(" '\"") for name in str(allowed).replace(" or ", ", ").split(",")]
         return f"{place} is {_shown(item['input'])}{nearest(str(item['input']), names)}; allowed: {', '.join(names)}"
     is_open = reference_of(item["input"]) is not None or not holds_secret(kind_at(model, where))
     return f"{place} is {_shown(item['input'])}: {text}" if is_open else f"{place}, not shown here: {text}"
-
-
-def _may_be_secret(model: type[BaseModel], where: Location) -> bool:
-    """Whether what stands at a location, or below it, is a secret: no message may quote it."""
-    kind: Any = model
-    for part in where:
-        kind = _step(kind, part)
-    return _holds_secret(kind)
 
 
 def _holds_secret(kind: Any) -> bool:

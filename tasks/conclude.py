@@ -124,7 +124,7 @@ def conclude(night: Night, failure: Exception | None) -> NightResult:
         sample_version=night.versions.get("samples"),
         also=all_of(
             with_inputs(night.run.id, inputs_of(night)),
-            telling_night(night.services, lambda: _report_of(night, result), night.run),
+            telling_night(night.services, lambda: night.page or _report_of(night, result), night.run),
             _incidents(night, result),
         ),
     )

@@ -43,7 +43,7 @@ def night_message(report: NightReport, run_id: str) -> Message:
     shown = masked(report)
     result, top = shown.result, verdict(shown)
     kind, severity = _ABOUT[result.status]
-    is_quiet = result.status == "done" and not result.alerts
+    is_quiet = result.status == "done" and (not result.alerts or _is_old_news(report))
     return Message(
         kind=kind,
         about=f"night {result.dataset} {result.date} {run_id}",
@@ -59,6 +59,14 @@ def night_message(report: NightReport, run_id: str) -> Message:
         steps=tuple((_without_page(step.text), step.command) for step in top.steps),
         report=result.report is not None,
     )
+
+
+def _is_old_news(report: NightReport) -> bool:
+    """Whether all of its alerts belong to incidents that people know and that got no worse, or are allowed."""
+    found = report.incidents
+    if found is None or not (found.incidents or found.allowed):
+        return False
+    return all(one.night.told is None for one in found.incidents)
 
 
 def is_news(services: Services, result: NightResult, kind: str) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.e2e
+# A minute and more: two nights, of which one trains, with their messages.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FIRST, BLOCKED = "2026-03-02", "2026-03-07"
 

@@ -12,7 +12,7 @@ from infra.runtime.lake import Lake
 from infra.runtime.project import Project
 from infra.runtime.state import State
 from schemas.message import MOST_ABOUT, Message
-from schemas.notify import Severity
+from schemas.notify import KINDS, Severity
 from schemas.settings import Settings
 from tasks.notify import routes_of, tell
 from tasks.notify_messages import IncidentNight, fault_message, incident_message, no_report_message
@@ -46,10 +46,10 @@ def hostile_message(severity: Severity = "low") -> Message:
 def services(tmp_path):
     project = Project(tmp_path)
     routes = {
-        "all": {"url": "http://localhost/a"},
-        "web": {"url": "http://localhost/b", "entities": ["web-*"]},
+        "all": {"url": "http://localhost/a", "kinds": KINDS},
+        "web": {"url": "http://localhost/b", "kinds": KINDS, "entities": ["web-*"]},
         "late": {"url": "http://localhost/c", "kinds": ["no_report"], "datasets": ["flows"]},
-        "grave": {"url": "http://localhost/d", "least_severity": "critical"},
+        "grave": {"url": "http://localhost/d", "kinds": KINDS, "least_severity": "critical"},
     }
     with State(f"sqlite:///{tmp_path / 'state.db'}") as state:
         yield Services(

@@ -133,3 +133,29 @@ def test_a_message_that_cannot_be_made_does_not_cost_the_night(services, caplog)
     run = services.state.start_run("flows", NIGHT, "run", "fp")
     assert telling_night(services, breaks, run) is None
     assert "nobody is told: ValueError: no report" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("whys", "allowed", "quiet"),
+    [
+        ([None, None], 0, True),  # muted, taken up, or within the cooldown
+        ([None, "back"], 0, False),
+        (["new"], 0, False),
+        ([], 2, True),  # all of them on the allow-list
+        ([], 0, False),
+    ],
+)
+def test_alerts_of_incidents_that_need_no_telling_make_a_quiet_night(a_report, whys, allowed, quiet):
+    from schemas.incident_results import Allowed, Incident, IncidentOfNight, NightIncidents
+
+    def incident(number, why):
+        night = IncidentOfNight(date="2026-03-06", alerts=1, score=1.0, p_value=0.1, severity="low", told=why)
+        days = {"first_night": "2026-03-01", "last_night": "2026-03-06"}
+        return Incident(id=number, dataset="flows", alerts=1, severity="low", status="muted", night=night, **days)
+
+    found = NightIncidents(
+        incidents=tuple(incident(number, why) for number, why in enumerate(whys, 1)),
+        allowed=(Allowed(reason="maintenance", alerts=allowed),) if allowed else (),
+    )
+    report = a_report("done").model_copy(update={"incidents": found})
+    assert night_message(report, "run-1").quiet is quiet

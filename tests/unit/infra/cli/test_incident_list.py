@@ -104,4 +104,4 @@ def test_status_counts_incidents_as_they_stand(watched, group):
 
 def test_status_without_incidents_is_as_it_was(watched):
     watched.night(0)
-    assert watched("status")[1].rstrip().endswith("0 accepted, 0 quarantined, 0 alerts")
+    assert watched("status")[1].splitlines()[0].endswith("0 accepted, 0 quarantined, 0 alerts")
