@@ -2,8 +2,8 @@
 
 An alert is a vector of shares, column by column. Alerts with the same leading columns are one node; nodes join, largest
 first, the cluster whose mean they agree with best. What one cause blames on different columns, row by row, is put
-together again afterwards: clusters that agree less, but happened in the same moments, and those that only lie at
-another's rim. The work grows with the alerts; what is done pair by pair is bounded.
+together again afterwards: clusters that agree less, but happened in the same moments, those that only lie at another's
+rim, and single alerts in the moments of a crowd. The work grows with the alerts; what is done pair by pair is bounded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ MOST_NODES = 2_000
 MOST_PAIRED = 200
 LEADING = 0.5
 """An alert's leading columns make up at least this much of what is known of its score."""
-IN_ONE_CROWD = 0.6
-"""Of the agreement asked for, so much is enough between clusters of the same moments."""
+MOST_CROWDS = 50
+CROWD = 5
+IN_ONE_CROWD, AT_ONCE = 0.4, 0.2
+"""Of the agreement asked for, so much is enough between clusters of the same moments, and for single alerts in them."""
 FEW, MOSTLY, AT_THE_RIM = 0.2, 0.5, 0.8
 """A cluster of so few alerts beside another's lies at its rim where so many of them nearly agree with its mean."""
 INSIDE = 0.8
@@ -28,6 +30,7 @@ NO_TIME = np.iinfo(np.int64).min
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 Shares = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def clusters(alerts: Vectors, agreement: float, gap_us: int) -> Codes:
     found = _led(means, np.bincount(place, alerts.weights, nodes).astype(float), agreement)[place]
     parted = _parted(found, alerts.times, gap_us)
     made = [_cluster(rows, dense, alerts) for rows in _rows_of(parted)]
-    return _labels(len(alerts), _joined(made, dense, agreement, gap_us))
+    joined = _labels(len(alerts), _joined(made, dense, agreement, gap_us))
+    return _drawn(joined, dense, alerts, agreement, gap_us)
 
 
 def _nodes(alerts: Vectors, agreement: float) -> tuple[int, Codes]:
@@ -196,24 +200,67 @@ def _joined(made: Sequence[_Cluster], dense: tuple[Codes, Shares], agreement: fl
 
 
 def _belongs(one: _Cluster, large: _Cluster, dense: tuple[Codes, Shares], agreement: float, gap_us: int) -> bool:
-    if _same_moments(one.times, large.times, gap_us):
+    moments = _moments(large.times, gap_us)
+    if moments is not None and len(one.times) and np.mean(_within(one.times, moments)) >= INSIDE:
         return float(np.minimum(one.mean, large.mean).sum()) >= IN_ONE_CROWD * agreement
     if one.weight > FEW * large.weight or not _near(one.times, large.times, gap_us):
         return False
-    places, shares = dense[0][one.rows], dense[1][one.rows]
-    each = np.minimum(large.mean[places], shares).sum(axis=1)
-    return bool(np.mean(each >= AT_THE_RIM * agreement) >= MOSTLY)
+    common = _common(one.rows, large.mean, dense)
+    return bool(np.mean(common >= AT_THE_RIM * agreement) >= MOSTLY)
 
 
-def _same_moments(one: Codes, large: Codes, gap_us: int) -> bool:
-    """Whether a cluster happened within the short time in which most of a larger one did."""
-    if not len(one) or not len(large):
-        return False
-    low, high = np.quantile(large.astype(np.float64), [0.1, 0.9])
-    if high - low > gap_us:
-        return False
+def _drawn(found: Codes, dense: tuple[Codes, Shares], alerts: Vectors, agreement: float, gap_us: int) -> Codes:
+    """Give a crowd the few alerts of its moments that another cluster took for a column or two.
+
+    Where less than one alert is usual in so short a time, hardly anything must be common for one to be the crowd's.
+    """
+    drawn, settled = found.copy(), np.zeros(len(found), dtype=bool)
+    weights = np.bincount(found, alerts.weights)
+    for label in np.argsort(-weights, kind="stable")[:MOST_CROWDS].tolist():
+        own = drawn == label
+        moments = _moments(np.sort(alerts.times[own & (alerts.times != NO_TIME)]), gap_us)
+        weight = int(alerts.weights[own].sum())
+        if weight < CROWD or moments is None:
+            continue
+        others = _within(alerts.times, moments) & ~own & ~settled
+        held = np.bincount(drawn[others], alerts.weights[others], len(weights))
+        rows = np.flatnonzero(others & (held[drawn] <= FEW * weight))
+        least = IN_ONE_CROWD if _usual(alerts, own, moments) >= 1 else AT_ONCE
+        mean = _cluster(np.flatnonzero(own), dense, alerts).mean
+        alike = _common(rows, mean, dense) >= least * agreement
+        # Where most of what another cluster has in these moments goes, the rest of it goes along.
+        most = np.bincount(drawn[rows], alike, len(weights)) >= MOSTLY * np.bincount(
+            drawn[rows], minlength=len(weights)
+        )
+        drawn[rows[alike | most[drawn[rows]]]] = label
+        settled |= drawn == label
+    return np.asarray(np.unique(drawn, return_inverse=True)[1].reshape(-1))
+
+
+def _usual(alerts: Vectors, own: Flags, moments: tuple[float, float]) -> float:
+    """How many alerts are to be expected in some moments, by those that lie outside of them."""
+    known = alerts.times != NO_TIME
+    outside = known & ~own & ~_within(alerts.times, moments)
+    span = float(alerts.times[known].max()) - float(alerts.times[known].min()) - (moments[1] - moments[0])
+    return float(alerts.weights[outside].sum()) * (moments[1] - moments[0]) / max(span, moments[1] - moments[0], 1.0)
+
+
+def _common(rows: Codes, mean: Shares, dense: tuple[Codes, Shares]) -> Shares:
+    """What each of some alerts has in common with a mean."""
+    return np.asarray(np.minimum(mean[dense[0][rows]], dense[1][rows]).sum(axis=1))
+
+
+def _moments(times: Codes, gap_us: int) -> tuple[float, float] | None:
+    """The short time in which most of a cluster happened, and a margin around it; None where it is long."""
+    if not len(times):
+        return None
+    low, high = np.quantile(times.astype(np.float64), [0.1, 0.9])
     margin = (high - low) / 2
-    return bool(np.mean((one >= low - margin) & (one <= high + margin)) >= INSIDE)
+    return (float(low - margin), float(high + margin)) if high - low <= gap_us else None
+
+
+def _within(times: Codes, moments: tuple[float, float]) -> Flags:
+    return np.asarray((times >= moments[0]) & (times <= moments[1]))
 
 
 def _near(one: Codes, large: Codes, gap_us: int) -> bool:
