@@ -16,6 +16,7 @@ import yaml
 
 from tasks.simulate_attacks import KINDS, rounded
 
+# Minutes: a night that trains, and more that are scored, grouped and judged through the command line.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LEARNT, NIGHTS = ("2026-03-02", "2026-03-03", "2026-03-04"), ("2026-03-05", "2026-03-06", "2026-03-08")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+# Minutes: whole nights that train while another process takes old ones away.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 NIGHTS = ("2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05")

@@ -202,7 +202,6 @@ def test_an_address_of_the_database_that_cannot_work_is_found(sick, url, words, 
 
 
 def test_a_database_server_that_does_not_answer_is_found_without_its_password(sick):
-    pytest.importorskip("asyncpg")
     url = f"postgresql+asyncpg://ana:hunter2@127.0.0.1:{free_port()}/x"
     found = sick.one("database", "wrong", SERENO_DATABASE=url)
     assert "does not answer: Connection refused" in found.found

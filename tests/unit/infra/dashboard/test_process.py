@@ -206,6 +206,7 @@ def certificate(tmp_path_factory) -> Path:
     try:
         subprocess.run(made, cwd=folder, capture_output=True, check=True)
     except FileNotFoundError:
+        # Only the openssl program makes a key and certificate here without another dependency.
         pytest.skip("no openssl here")
     locked = ["openssl", "ec", "-in", "k.pem", "-aes256", "-passout", "pass:x", "-out", "locked.pem"]
     subprocess.run(locked, cwd=folder, capture_output=True, check=True)
