@@ -152,7 +152,8 @@ def note(outcome: ExpectationOutcome) -> str:
 
 def recalibrate(report: NightReport) -> str:
     """Return the command that sets another threshold: half of what is asked where alerts were plenty, else twice."""
-    budget = report.alert_budget if report.alert_budget and math.isfinite(report.alert_budget) else 20.0
+    # Twice a budget must be a number still.
+    budget = report.alert_budget if report.alert_budget and math.isfinite(2.0 * report.alert_budget) else 20.0
     times = 0.5 if report.result.alerts > budget else 2.0
     command = f"sereno recalibrate {shlex.quote(report.result.dataset)}"
     for choice in report.scores.choices if report.scores else ():

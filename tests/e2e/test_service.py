@@ -161,13 +161,14 @@ def test_prefects_own_client_lists_starts_and_watches_a_night(up, sereno):
     assert statuses(up, sereno) == {str(FIRST): "done"}
 
 
+@pytest.mark.slow  # a minute and a half: three nights, one of them twice
 def test_a_schedule_does_the_nights_that_are_due_though_the_worker_is_killed(up, sereno):
     second = FIRST + timedelta(days=1)
     enabled = sereno("--project", up.folder, "schedule", "enable", "flows", "--from", second, "--json").json
     assert (enabled["enabled"], enabled["service"]) == (True, "up")
     until(lambda: statuses(up, sereno).get(str(second)) == "running", up)
     os.kill(up.number("worker") or 0, signal.SIGKILL)
-    wanted = {str(FIRST + timedelta(days=day)): "done" for day in range(NIGHTS)}
+    wanted = {str(FIRST + timedelta(days=day)): "done" for day in range(1, NIGHTS)}
     until(lambda: wanted.items() <= statuses(up, sereno).items(), up)
     told = [fault["kind"] for fault in service_of(up, sereno)["faults"]]
     assert {"child_died", "run_died"} <= set(told)
@@ -175,9 +176,10 @@ def test_a_schedule_does_the_nights_that_are_due_though_the_worker_is_killed(up,
     assert disabled["enabled"] is False
 
 
+@pytest.mark.slow  # more than a minute: a night, one that is called off, and that once more
 def test_a_run_is_watched_and_one_in_training_is_called_off(up, sereno, begin):
     watched = sereno("--project", up.folder, "run", "flows", "--date", FIRST, "--watch", "--json")
-    assert (watched.code, watched.json["status"]) == (0, "skipped")
+    assert (watched.code, watched.json["status"] in ("done", "skipped")) == (0, True)
     values = yaml.safe_load((up.folder / "datasets" / "flows.yaml").read_text(encoding="utf-8"))
     long = {**values["detector"], "epochs": 100_000, "patience": 100_000}
     (up.folder / "datasets" / "flows.yaml").write_text(yaml.safe_dump({**values, "detector": long}), encoding="utf-8")
@@ -207,7 +209,7 @@ def test_every_part_that_is_killed_comes_back(up, sereno):
     until(lambda: all(up.number(part) not in (None, before[part]) for part in PARTS), up)
     until(lambda: "nightly/flows" in prefect(up, "deployment", "ls"), up)
     done = sereno("--project", up.folder, "run", "flows", "--date", FIRST, "--watch", "--json")
-    assert (done.code, done.json["status"]) == (0, "skipped"), up.said()
+    assert (done.code, done.json["status"] in ("done", "skipped")) == (0, True), up.said()
 
 
 def test_a_second_service_of_the_project_is_refused(up, sereno):

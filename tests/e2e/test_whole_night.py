@@ -216,6 +216,7 @@ def exported(sereno, root: Path, target: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow  # a minute: a whole night once more
 def test_a_night_that_is_forced_gives_the_same_rows_and_the_same_champion(watched, sereno, tmp_path: Path):
     root = watched["root"]
     before = exported(sereno, root, tmp_path / "before.jsonl")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.results import ModelOutcome, ScoreDistribution, Status, ThresholdChoice, TrainingSummary
@@ -136,6 +137,7 @@ words = st.text(max_size=60) | st.sampled_from([text for text in HOSTILE if "\ud
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(words, words, st.sampled_from(get_args(Status)), st.floats() | st.none())
+@example("a", "b", "done", sys.float_info.max)
 def test_any_text_and_number_give_an_inert_page(a_report, assert_inert, text, other, status, value):
     report = a_report(status, text=text)
     result = report.result.model_copy(update={"reason": other, "threshold": value, "warnings": (text,)})
