@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from infra.dashboard import asking, health, metrics_route, nights, pages, records, saying
+from infra.dashboard import asking, health, incidents, metrics_route, nights, pages, records, saying
 from infra.dashboard.door import Door
 from infra.dashboard.problems import DESCRIPTION, Problem, answer_problems
 
@@ -27,6 +27,8 @@ ROUTERS = (
     asking.operating,
     saying.reading,
     saying.operating,
+    incidents.reading,
+    incidents.operating,
     records.reading,
     records.admin,
 )
@@ -44,7 +46,7 @@ class Routes(FastAPI):
         super().__init__(
             title="Sereno",
             version=version("sereno"),
-            description="Read what nights came to, ask for runs, label rows, see who did what.",
+            description="Read what nights came to, ask for runs, label rows, act on incidents, see who did what.",
             openapi_url=None,
             docs_url=None,
             redoc_url=None,

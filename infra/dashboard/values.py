@@ -58,5 +58,6 @@ Name = Annotated[str, Field(pattern=DATASET)]
 
 DatasetPath = Annotated[str, Path(pattern=DATASET, description="The dataset's name.")]
 NightPath = Annotated[NightDate, Path(description="The night's logical date.")]
+IncidentPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The incident's number.")]
 RequestPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The request's number.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]
