@@ -14,7 +14,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from schemas.schedule import written_length
+from schemas.schedule import written_clock, written_length
 
 DOCS = Path(__file__).resolve().parent
 MARK = "<!-- Written by `make docs` from the code; edit the code instead. -->"
@@ -180,6 +180,8 @@ def default_text(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, timedelta):
         return f"`{written_length(field.default)}`"
+    if isinstance(field.default, time):
+        return f"`'{written_clock(field.default)}'`"
     value = field.default.value if isinstance(field.default, Enum) else field.default
     return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import time, timedelta
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from schemas.detector import Frozen
-from schemas.schedule import Length, read_length, written_length
+from schemas.schedule import Length, known_timezone, read_clock, read_length, written_clock, written_length
 
 DAY = timedelta(days=1)
 
@@ -36,16 +36,38 @@ def _written(value: int | timedelta) -> int | str:
 Kept = Annotated[int | timedelta, BeforeValidator(_kept), PlainSerializer(_written)]
 """The newest so many, or those that are no older than a length of time."""
 
+NEVER = "never"
+
+
+def _daily(value: Any) -> Any:
+    return value if value == NEVER else read_clock(value)
+
+
+Daily = Annotated[
+    Literal["never"] | time,
+    BeforeValidator(_daily),
+    PlainSerializer(lambda value: value if value == NEVER else written_clock(value)),
+]
+"""A time of day, or never."""
+
 Days = Annotated[Length, BeforeValidator(lambda value: _whole_days(read_length(value)))]
 
 
 class RetentionSettings(Frozen):
-    """How long things are kept; `sereno vacuum` takes away what is older. Where nothing is given all is kept for ever.
+    """How long things are kept; what is older is taken away once a day by the service, or by `sereno vacuum`.
 
-    A number is so many of the newest nights (or versions); a length such as `90d` is by the calendar. Some things stay
-    in any case: docs/retention.md.
+    Where nothing is given all is kept for ever. A number is so many of the newest nights (or versions); a length such
+    as `90d` is by the calendar. Some things stay in any case: docs/retention.md.
     """
 
+    at: Daily = Field(
+        time(12),
+        description="From this time of day on, as '12:00', the service takes away what is old, as soon as no night is "
+        "at work or about to be due; `never`: only `sereno vacuum` does.",
+    )
+    timezone: Annotated[str, AfterValidator(known_timezone)] = Field(
+        "UTC", description="IANA time zone of `at`, for example Europe/Berlin."
+    )
     accepted: Kept | None = Field(None, description="Nights of accepted rows.")
     quarantined: Kept | None = Field(None, description="Nights of quarantined rows; then none of them can be released.")
     scores: Kept | None = Field(None, description="Nights of scores.")

@@ -48,7 +48,12 @@ def written_length(length: timedelta) -> str:
 Length = Annotated[timedelta, BeforeValidator(read_length), PlainSerializer(written_length)]
 
 
-def _clock(value: Any) -> Any:
+def read_clock(value: Any) -> time:
+    """Read a time of day as a settings file writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, time):
         return value
     # YAML 1.1 reads a bare 02:30 as the number 150, to the base of sixty.
@@ -59,7 +64,12 @@ def _clock(value: Any) -> Any:
         raise ValueError(f"{value!r} is not a time of day; write it as '02:30'") from None
 
 
-ClockTime = Annotated[time, BeforeValidator(_clock), PlainSerializer(lambda value: value.strftime("%H:%M"))]
+def written_clock(at: time) -> str:
+    """Write a time of day as a settings file does: `02:30`."""
+    return at.strftime("%H:%M")
+
+
+ClockTime = Annotated[time, BeforeValidator(read_clock), PlainSerializer(written_clock)]
 
 
 def known_timezone(name: str) -> str:

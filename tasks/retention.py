@@ -43,15 +43,20 @@ def plan_vacuum(services: Services, name: str | None = None) -> Plan:
     return plan if name is not None else plan + plan_overviews(services) + plan_scratch(services)
 
 
-def vacuum(services: Services, name: str | None = None) -> Plan:
+def vacuum(services: Services, name: str | None = None, *, who: str | None = None) -> Plan:
     """Take away what is old, and return what went, what stays, and what could not be done.
+
+    Args:
+        services: The stores.
+        name: One dataset; all, and what belongs to none, where no name is given.
+        who: Who asked for it; the user of this machine where nobody is given.
 
     Raises:
         LockedNight: Another vacuum is at work.
     """
     with services.state.sole(VACUUM):
         put_right(services)
-        who, done = actor(), Plan()
+        who, done = who or actor(), Plan()
         for dataset in [name] if name is not None else known_datasets(services):
             for look in LOOKS:  # each is looked at when the one before is done: what no scores name any more may go
                 done += _do(services, dataset, _looked(look, services, dataset), who)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from infra.runtime.requests import OPEN
@@ -18,7 +18,7 @@ FAULTS = ("warning", "error")
 
 
 def service_of(services: Services, dataset: str | None = None) -> dict[str, Any]:
-    """The service as plain values: `service`, `requests`, `faults`, newest first.
+    """The service as plain values: `service`, `retention`, `requests`, `faults`, newest first.
 
     Args:
         services: The stores.
@@ -35,6 +35,7 @@ def service_of(services: Services, dataset: str | None = None) -> dict[str, Any]
     faults = [event for event in told if dataset in (None, event.dataset) or event.dataset is None][:MOST]
     return {
         "service": None if note is None else {"addresses": dict(note.addresses), "parts": dict(note.children)},
+        "retention": retention_row(services),
         "requests": [request_row(one) for one in [*failed, *open_requests[::-1]]],
         "faults": [event_row(event) for event in faults],
     }
@@ -71,6 +72,32 @@ def event_row(event: Event) -> dict[str, Any]:
     }
 
 
+def retention_row(services: Services) -> dict[str, Any]:
+    """For `--json`: from when on retention is applied each day, when it was last, and what that freed."""
+    from schemas.retention import NEVER
+    from schemas.schedule import written_clock
+    from tasks.retention_daily import APPLIED, FAILED, last_outcome
+
+    settings = services.settings.retention
+    at = written_clock(settings.at) if isinstance(settings.at, time) else NEVER
+    last = last_outcome(services.state, APPLIED, FAILED)
+    return {
+        "at": at,
+        "timezone": settings.timezone,
+        "last": last.at.isoformat(timespec="seconds") if last is not None and last.at else None,
+        "done": last is not None and last.kind == APPLIED,
+        "bytes": last.detail.get("bytes", 0) if last is not None else None,
+        "text": last.text if last is not None else "",
+    }
+
+
+def retention_line(row: dict[str, Any]) -> str:
+    """When retention was last applied, and when it will be."""
+    by_itself = f"each day from {row['at']} {row['timezone']} on" if row["at"] != "never" else "never by itself"
+    last = f"{row['last']}  {row['text']}" if row["last"] is not None else "not applied by the service yet"
+    return f"retention: {last}  ({by_itself})"
+
+
 def service_lines(found: dict[str, Any]) -> list[str]:
     """The same in lines for people; none where there is nothing to say."""
     lines = []
@@ -82,6 +109,8 @@ def service_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"service: up{again}" + (f"; down: {', '.join(down)}" if down else ""))
     elif found["requests"]:
         lines.append("service: down; nothing that waits is done before: sereno up")
+    if found["service"] is not None or found["retention"]["last"] is not None:
+        lines.append(retention_line(found["retention"]))
     for row in found["requests"]:
         what = row["date"] or row["kind"]
         why = f"  {row['reason']}" if row["reason"] else ""

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from infra.dashboard import asking, health, metrics_route, nights, pages, records, saying
+from infra.dashboard import asking, health, incidents, metrics_route, nights, pages, records, saying, versions
 from infra.dashboard.door import Door
 from infra.dashboard.problems import DESCRIPTION, Problem, answer_problems
 
@@ -27,6 +27,10 @@ ROUTERS = (
     asking.operating,
     saying.reading,
     saying.operating,
+    incidents.reading,
+    incidents.operating,
+    versions.reading,
+    versions.operating,
     records.reading,
     records.admin,
 )
@@ -44,7 +48,8 @@ class Routes(FastAPI):
         super().__init__(
             title="Sereno",
             version=version("sereno"),
-            description="Read what nights came to, ask for runs, label rows, see who did what.",
+            description="Read what nights came to, ask for runs, label rows, act on incidents, choose champions, see "
+            "who did what.",
             openapi_url=None,
             docs_url=None,
             redoc_url=None,

@@ -13,6 +13,7 @@ from infra.dashboard.caller import Caller, Stores, known_dataset, needs
 from infra.dashboard.problems import Refused, problems
 from infra.dashboard.values import (
     LARGEST_ID,
+    VERSION,
     DatasetPath,
     Limit,
     Name,
@@ -25,7 +26,6 @@ from infra.runtime.requests import Asked, Request, RequestStatus
 from schemas.errors import UsageError
 
 MOST_NIGHTS = 3_660
-VERSION = r"^[1-9][0-9]{0,8}$"
 
 reading = APIRouter(prefix=API, tags=["requests"], dependencies=needs("read"))
 operating = APIRouter(prefix=API, tags=["requests"], dependencies=needs("operate"))

@@ -15,7 +15,16 @@ from starlette.exceptions import HTTPException
 
 from infra.runtime.logs import SecretFilter, secrets_of
 from schemas.detector import Frozen
-from schemas.errors import ConfigError, LockedNight, NoInput, SerenoError, StateError, UsageError
+from schemas.errors import (
+    BundleError,
+    ConfigError,
+    LockedNight,
+    NoInput,
+    PromotionRefused,
+    SerenoError,
+    StateError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -45,6 +54,8 @@ STATUS: tuple[tuple[type[SerenoError], int], ...] = (
     (UsageError, 404),
     (ConfigError, 409),
     (LockedNight, 409),
+    (PromotionRefused, 409),
+    (BundleError, 409),
     (NoInput, 404),
     (StateError, 503),
 )

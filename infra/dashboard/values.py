@@ -14,6 +14,7 @@ MOMENT = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,
 DATASET = r"^[a-z][a-z0-9_-]{0,63}$"
 CALLER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 RUN_ID = r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{8}$"
+VERSION = r"^[1-9][0-9]{0,8}$"
 # PostgreSQL has no place for NUL in a text.
 TEXT = r"^[^\u0000]*$"
 LARGEST_ID = 2_147_483_647
@@ -58,5 +59,6 @@ Name = Annotated[str, Field(pattern=DATASET)]
 
 DatasetPath = Annotated[str, Path(pattern=DATASET, description="The dataset's name.")]
 NightPath = Annotated[NightDate, Path(description="The night's logical date.")]
+IncidentPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The incident's number.")]
 RequestPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The request's number.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]

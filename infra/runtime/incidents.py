@@ -61,6 +61,19 @@ class IncidentStore:
             )
         return found
 
+    def dataset_of_incident(self, number: int) -> str:
+        """Return whose an incident is, also of one that was joined with another.
+
+        Raises:
+            UsageError: There is no such incident.
+        """
+        with reading(self._engine) as connection:
+            query = select(incidents.c.dataset).where(incidents.c.id == number)
+            found: str | None = connection.execute(query).scalar() or _dataset_joined(connection, number)
+        if found is None:
+            raise UsageError(f"there is no incident {number}", hint="see which there are: sereno incidents list --all")
+        return found
+
     def incident_nights(
         self, dataset: str, *, nights: Iterable[Night] | None = None, numbers: Iterable[int] | None = None
     ) -> list[IncidentNight]:
@@ -135,6 +148,14 @@ def _joined_with(connection: Connection, dataset: str, number: int) -> int | Non
     for detail in connection.execute(query.order_by(events.c.id.desc())).scalars():
         if detail.get("incident") == number:
             return int(detail["into"])
+    return None
+
+
+def _dataset_joined(connection: Connection, number: int) -> str | None:
+    query = select(events.c.dataset, events.c.detail).where(events.c.kind == "incident_joined")
+    for dataset, detail in connection.execute(query):
+        if detail.get("incident") == number:
+            return str(dataset)
     return None
 
 

@@ -16,11 +16,15 @@ from infra.service.beginning import Beginning
 from infra.service.faults import Faults
 from infra.service.outcomes import Outcomes
 from infra.service.planning import Planning
+from infra.service.retention import Retention
 from infra.service.watched import Watched
 from schemas import moment
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from infra.service.launcher import Launcher
+    from infra.service.retention import Child
     from tasks.services import Services
 
 
@@ -31,6 +35,7 @@ class Clock:
         services: The stores.
         launcher: Starts flow runs and says how they stand.
         runs: So many flow runs at once.
+        retention: Starts the process that applies a day's retention; without it nobody does.
         now: Tells the time; another one in tests.
         seconds: Counts seconds; another one in tests.
     """
@@ -41,6 +46,7 @@ class Clock:
         launcher: Launcher,
         *,
         runs: int = 1,
+        retention: Callable[[date], Child] | None = None,
         now: Callable[[], datetime] = moment.now,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,6 +59,8 @@ class Clock:
             "runs that died": self._put_right,
             "the schedules": Planning(services, self.watched).plan,
             "what is due": Beginning(services, launcher, self.watched, runs).begin,
+            # Behind what is begun, to which it gives way.
+            "retention": Retention(services, self.watched, self.faults, retention).look,
         }
 
     def turn(self) -> None:

@@ -30,6 +30,7 @@ def keep_time(ready: int, stop: threading.Event) -> None:
     from infra.runtime.project import find_project, quiet_environment
     from infra.service.clock import Clock
     from infra.service.launcher import PrefectLauncher
+    from infra.service.retention_child import begin
     from infra.service.telling import Telling
     from schemas.settings import load_settings
     from tasks.services import open_services
@@ -44,7 +45,8 @@ def keep_time(ready: int, stop: threading.Event) -> None:
     with ExitStack() as stack:
         services = stack.enter_context(open_services(project, settings))
         client = stack.enter_context(get_client(sync_client=True))
-        clock = Clock(services, PrefectLauncher(client), runs=settings.service.runs)
+        launcher, runs = PrefectLauncher(client), settings.service.runs
+        clock = Clock(services, launcher, runs=runs, retention=lambda day: begin(project, day))
         deployments = Deployments(services, client)
         telling = Telling(services, clock.faults)
         threading.Thread(target=telling.run, args=(stop,), daemon=True, name="telling").start()

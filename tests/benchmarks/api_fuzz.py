@@ -122,6 +122,8 @@ def write_dictionaries(folder: Path, dates: list[str], run: str, keys: list[str]
         "path.date": (list(dates), 0.8),
         "path.run": ([run], 0.8),
         "path.request": ([1, 2, 3, 4, 5], 0.5),
+        "path.version": (["1"], 0.8),
+        "path.incident": ([1, 2, 3], 0.7),
         "body.labels[*].key": (keys, 0.9),
         "body.labels[*].date": (dates[-1:], 0.9),
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.incident_mask import masked_for
+from schemas.incident_results import IncidentHistory
+from tasks.incident_mask import masked_for, masked_history
 from tasks.report_mask import masked_configuration
 from tasks.report_text import MASK
 
@@ -35,3 +36,14 @@ def test_an_incident_for_people_outside(make_dataset, an_incident):
     shown = masked_for(make_dataset(columns=columns), an_incident(1, "h1"))
     assert (shown.entity, shown.night.entities, shown.night.first_time[:10]) == (MASK, (MASK, MASK), "2026-03-06")
     assert masked_for(make_dataset(), an_incident(1, "h1")) == an_incident(1, "h1")
+
+
+def test_the_history_of_an_incident_for_people_outside(make_dataset, an_incident):
+    columns = {name: column.model_dump(exclude_unset=True) for name, column in make_dataset().columns.items()}
+    columns["host"]["sensitive"] = True
+    columns["flow_id"]["sensitive"] = True
+    incident = an_incident(1, "h1")
+    history = IncidentHistory(incident=incident, nights=(incident.night,), keys=("4711",))
+    shown = masked_history(make_dataset(columns=columns), history)
+    assert (shown.incident.entity, shown.nights[0].entities, shown.keys) == (MASK, (MASK, MASK), (MASK,))
+    assert masked_history(make_dataset(), history) == history

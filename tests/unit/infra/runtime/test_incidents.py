@@ -98,6 +98,14 @@ def test_a_number_that_was_joined_leads_to_the_one_that_it_is_part_of(state, mad
         state.incident("machines", 8)
 
 
+def test_whose_an_incident_is_is_known_by_its_number_alone(state, made):
+    number = made(0)
+    state.tell(Event("incident_joined", "part of", dataset="flows", detail={"incident": 77, "into": number}))
+    assert [state.dataset_of_incident(one) for one in (number, 77)] == ["flows", "flows"]
+    with pytest.raises(UsageError, match="there is no incident 78"):
+        state.dataset_of_incident(78)
+
+
 def test_the_newest_word_says_whether_an_incident_is_muted(state, made):
     numbers = [made(0, entity=f"h{at}") for at in range(4)]
     for number in numbers:

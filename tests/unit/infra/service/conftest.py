@@ -64,6 +64,27 @@ class Orchestrator(Launcher):
 
 
 @dataclass
+class Vacuum:
+    """A process that applies retention; how it ends is said by the test.
+
+    Args:
+        day: The day whose retention it is.
+        status: How it ended; None while it works.
+        released: Whether it was told to end.
+    """
+
+    day: date
+    status: int | None = None
+    released: bool = False
+
+    def ended(self) -> int | None:
+        return self.status
+
+    def release(self) -> None:
+        self.released = True
+
+
+@dataclass
 class House:
     """A project, its service's clock, and the time, which the test moves.
 
@@ -72,6 +93,7 @@ class House:
         services: Its stores.
         orchestrator: Does flow runs.
         now: The time.
+        vacuums: Processes that applied retention, oldest first.
     """
 
     project: Project
@@ -79,13 +101,25 @@ class House:
     now: datetime
     orchestrator: Orchestrator = field(default_factory=Orchestrator)
     runs: int = 1
+    vacuums: list[Vacuum] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
         """Begin the clock anew, as after its process died."""
-        self.clock = Clock(self.services, self.orchestrator, runs=self.runs, now=lambda: self.now, seconds=self.seconds)
+        self.clock = Clock(
+            self.services,
+            self.orchestrator,
+            runs=self.runs,
+            retention=self._vacuum,
+            now=lambda: self.now,
+            seconds=self.seconds,
+        )
+
+    def _vacuum(self, day: date) -> Vacuum:
+        self.vacuums.append(Vacuum(day))
+        return self.vacuums[-1]
 
     def seconds(self) -> float:
         """The time in seconds."""
