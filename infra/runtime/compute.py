@@ -149,8 +149,7 @@ class ClientCompute(Compute):
         return self._gathered(items, _call_aside, function=function, args=args, resources={TRAINING: 1})
 
     def _gathered(self, items: Iterable[Any], call: Callable[..., Any], **how: Any) -> list[Any]:
-        if self.lost:
-            raise _went_away()
+        self._must_be_there()
         futures = self._client.map(call, list(items), pure=False, **how)
         try:
             results: list[Any] = self._client.gather(futures)
@@ -163,6 +162,10 @@ class ClientCompute(Compute):
                 raise said from error
             raise
         return results
+
+    def _must_be_there(self) -> None:
+        if self.lost:
+            raise _went_away()
 
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
         """See `Compute.submit`."""

