@@ -87,7 +87,7 @@ def read_cluster_note(project: Project) -> ClusterNote | None:
         with cluster_note_file(project).open(encoding="utf-8") as file:
             is_ours = _is_ours(os.fstat(file.fileno()))
             told: dict[str, Any] = json.load(file)
-        note = ClusterNote(**{**told, "holder": Holder.parse(told["holder"])})
+        note = ClusterNote(**{**told, "holder": Holder.parse(str(told["holder"]))})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return note if is_ours and note.holder.alive() else None
