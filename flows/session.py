@@ -68,9 +68,12 @@ class Session:
 
         settings = self.services.settings.cluster
         with self._opening:
+            if self._compute is not None and self._compute.lost:
+                self._compute.close()
+                self._compute = None
             small = self._compute is not None and self._compute.kind == "threads"
             if self._compute is None or (small and kind_for(settings, size_hint) != "threads"):
-                opened = open_cluster(settings, self._folder, bytes_hint=size_hint)
+                opened = open_cluster(settings, self._folder, bytes_hint=size_hint, project=self.services.project)
                 self._compute = held(self._stack, opened)
             return self._compute
 

@@ -46,7 +46,9 @@ class ClusterSettings(Frozen):
     """Where Dask works."""
 
     kind: Literal["auto", "threads", "processes", "address"] = Field(
-        "auto", description="Threads in this process, local processes, or an existing scheduler."
+        "auto",
+        description="Threads in this process, local processes (those of `sereno up`, where it is up), or an existing "
+        "scheduler.",
     )
     address: str | None = Field(None, description="Scheduler address, with kind: address.")
     workers: PositiveInt | None = Field(

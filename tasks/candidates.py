@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from models.families import most_epochs
 from models.halving import Rung, rungs
 from schemas.errors import TrainingFailed
 from schemas.results import CandidateResult
-from tasks.candidate_worker import Judged, JudgingRows, end_processes, lent, train_in_turn
+from tasks.candidate_worker import Choice, Judged, JudgingRows, end_processes, lent, train_in_turn
 from tasks.trial import place_of
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 FOLDER = "candidates"
 LEAST_ROWS = 100
-MOST_PROCESSES = 2
-"""Training processes at once on one machine; each takes about a gigabyte, and all its cores."""
 
 logger = logging.getLogger("sereno.training")
 
@@ -109,8 +108,9 @@ def choose(
         winner = _alone(request, candidates, process)
     else:
         sample, battery = aside
-        with _processes(compute, process):
-            winner = _halve(replace(request, sample=sample), candidates, battery, compute, folder, say)
+        choice = Choice(folder)
+        with _processes(compute, process, choice):
+            winner = _halve(replace(request, sample=sample), candidates, battery, compute, choice, say)
     outcome = _moved(winner.outcome, request.output)
     shutil.rmtree(folder, ignore_errors=True)
     if request.checkpoints is not None:
@@ -132,7 +132,7 @@ def _halve(
     candidates: Sequence[Candidate],
     battery: JudgingRows,
     compute: Compute,
-    folder: Path,
+    choice: Choice,
     say: Callable[[str], None],
 ) -> Candidate:
     epochs = _epochs(request)
@@ -142,8 +142,10 @@ def _halve(
         names = ", ".join(candidate.settings.family for candidate in left)
         say(f"train: rung {number} of {len(ladder)}, up to epoch {rung.epochs}: {names}")
         busy = [candidate for candidate in left if not _has_ended(candidate, ladder, number)]
-        asked = [_asked(request, candidate, number, rung.epochs, ladder[-1].epochs, folder) for candidate in busy]
-        for candidate, found in zip(busy, _trained(asked, battery, compute, folder), strict=True):
+        asked = [
+            _asked(request, candidate, number, rung.epochs, ladder[-1].epochs, choice.folder) for candidate in busy
+        ]
+        for candidate, found in zip(busy, _trained(asked, battery, compute, choice), strict=True):
             candidate.found, candidate.rung = found, number
         for candidate in left:
             if candidate.found is not None and candidate.found.outcome is None:
@@ -197,28 +199,28 @@ def _asked(
     ).to_json()
 
 
-def _trained(asked: Sequence[dict[str, Any]], battery: JudgingRows, compute: Compute, folder: Path) -> list[Judged]:
+def _trained(asked: Sequence[dict[str, Any]], battery: JudgingRows, compute: Compute, choice: Choice) -> list[Judged]:
     """What each training gave, in their order; which worker takes which never matters."""
     if not asked:
         return []
-    most = compute.workers if compute.kind == "address" else min(compute.workers, MOST_PROCESSES)
-    lanes = [asked[at :: min(most, len(asked))] for at in range(min(most, len(asked)))]
-    found = compute.map(train_in_turn, lanes, battery, folder)
+    most = min(compute.trainings, len(asked))
+    lanes = [asked[at::most] for at in range(most)]
+    found = compute.map_trainings(train_in_turn, lanes, battery, choice)
     return [found[at % len(lanes)][at // len(lanes)] for at in range(len(asked))]
 
 
 @contextmanager
-def _processes(compute: Compute, process: TrainingProcess) -> Iterator[None]:
+def _processes(compute: Compute, process: TrainingProcess, choice: Choice) -> Iterator[None]:
     """Let workers hold training processes while the choice lasts."""
     try:
         if compute.kind == "threads":
-            with lent(process):
+            with lent(process, choice):
                 yield
         else:
             process.close()  # the workers have their own
             yield
     finally:
-        compute.everywhere(end_processes)
+        compute.everywhere(partial(end_processes, choice.name))
 
 
 def _set_aside(request: TrainingRequest, folder: Path) -> tuple[Path, JudgingRows] | None:

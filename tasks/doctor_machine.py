@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.runtime.cluster import checked_address, cores
+from infra.runtime.cluster import checked_address
+from infra.runtime.compute import cores
 from infra.runtime.disk import NETWORK, fs_of
 from schemas.errors import ConfigError
 from tasks.doctor import Check, Finding, Patient, wrong_if

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date as Date
 from typing import TYPE_CHECKING
 
+from infra.runtime.compute import MOST_TRAININGS
 from models.families import most_epochs
 from models.halving import Rung, rungs
 from schemas.detector import Frozen
 from schemas.errors import NoInput
 from tasks.addresses import QUERY, parse_address, resolve_inputs
-from tasks.candidates import MOST_PROCESSES, differences
+from tasks.candidates import differences
 from tasks.done_before import find_done
 from tasks.night import NightOptions, NightRequest, window_of
 
@@ -182,4 +183,4 @@ def _ladder(dataset: Dataset, rows: int) -> tuple[Rung, ...]:
 
 def _processes(dataset: Dataset) -> int:
     """Training processes at once, on one machine."""
-    return min(len(dataset.detector.tried), MOST_PROCESSES)
+    return min(len(dataset.detector.tried), MOST_TRAININGS)

@@ -106,7 +106,7 @@ def backfill(
     """
     from infra.cli.night_output import one_line, worst
     from infra.cli.orchestrated import many_nights, many_scored
-    from infra.runtime.cluster import cores
+    from infra.runtime.compute import cores
     from tasks.night import NightOptions
 
     if parallel is not None and version is None:

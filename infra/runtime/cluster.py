@@ -3,49 +3,60 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
-import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from infra.runtime.compute import ClientCompute, Compute, ThreadCompute
+from infra.runtime.compute import ClientCompute, Compute, ThreadCompute, cores
+from infra.runtime.shared_cluster import shared_compute
 from schemas.errors import ConfigError, SerenoError
-from schemas.settings import ClusterSettings
 
-LOOPBACK = "127.0.0.1"
+if TYPE_CHECKING:
+    from infra.runtime.project import Project
+    from schemas.settings import ClusterSettings
+
 START_SECONDS = 120
 CONNECT_SECONDS = 30
 
 
 @contextmanager
-def open_cluster(settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None) -> Iterator[Compute]:
+def open_cluster(
+    settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None, project: Project | None = None
+) -> Iterator[Compute]:
     """Yield what the settings ask for, and end it.
 
     Args:
         settings: The project's `cluster` settings.
         work: A folder of the run for the workers' own files.
         bytes_hint: The batch's size; with kind `auto` it decides between threads and processes.
+        project: Whose service lends its processes, where it is up.
 
     Raises:
         ConfigError: An address off this machine without TLS, or none with kind `address`.
         SerenoError: The cluster did not come up.
     """
-    compute = start_cluster(settings, work, bytes_hint=bytes_hint)
+    compute = start_cluster(settings, work, bytes_hint=bytes_hint, project=project)
     try:
         yield compute
     finally:
         compute.close()
 
 
-def start_cluster(settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None) -> Compute:
+def start_cluster(
+    settings: ClusterSettings, work: Path, *, bytes_hint: int | None = None, project: Project | None = None
+) -> Compute:
     """Like `open_cluster`, for a caller that closes it."""
     kind = kind_for(settings, bytes_hint)
     if kind == "threads":
         return ThreadCompute(settings.workers or cores())
-    return _connect(settings) if kind == "address" else _start_processes(settings, work)
+    if kind == "address":
+        return _connect(settings)
+    lent = shared_compute(project) if project is not None else None
+    return lent if lent is not None else _start_processes(settings, work)
 
 
 def kind_for(settings: ClusterSettings, bytes_hint: int | None) -> str:
@@ -57,9 +68,9 @@ def kind_for(settings: ClusterSettings, bytes_hint: int | None) -> str:
     return "processes" if (bytes_hint or 0) > settings.process_bytes else "threads"
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def may_have_processes(settings: ClusterSettings) -> bool:
+    """Whether some batch would get local processes."""
+    return kind_for(settings, sys.maxsize) == "processes"
 
 
 def checked_address(address: str | None) -> str:
@@ -91,33 +102,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def _start_processes(settings: ClusterSettings, work: Path) -> Compute:
-    from distributed import Client, LocalCluster
-    from distributed.security import Security
+    from distributed import Client
 
-    workers = settings.workers or cores()
+    from infra.runtime.local_cluster import local_cluster, not_started, quiet
+
     folder = work / "dask"
-    _quiet()
+    quiet()
+    cluster = local_cluster(settings, folder)
+    workers = len(cluster.worker_spec)
     try:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=LOOPBACK,
-            # None would open the dashboard's usual port.
-            dashboard_address=f"{LOOPBACK}:0",
-            memory_limit=settings.worker_memory,
-            local_directory=str(folder),
-            # Other users of this machine reach loopback too; certificates of the run's own shut them out.
-            security=Security.temporary(),
-            preload=["infra.runtime.worker_preload"],
-            silence_logs=logging.ERROR,
-        )
         client = Client(cluster, timeout=START_SECONDS, set_as_default=False)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise SerenoError(
-            f"{workers} worker processes did not start: {error}",
-            hint="Set cluster.kind: threads, or fewer cluster.workers.",
-        ) from error
+        raise not_started(workers, error) from error
 
     def end() -> None:
         client.close()
@@ -132,8 +128,10 @@ def _connect(settings: ClusterSettings) -> Compute:
     from distributed import Client
     from distributed.security import Security
 
+    from infra.runtime.local_cluster import quiet
+
     address = checked_address(settings.address)
-    _quiet()
+    quiet()
     try:
         security = Security(require_encryption=True) if address.startswith("tls://") else None
         client = Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -148,9 +146,3 @@ def _connect(settings: ClusterSettings) -> Compute:
         client.close()
         raise SerenoError(f"The Dask scheduler at {address} has no workers.", hint="Start workers for it.")
     return ClientCompute(client, "address", workers, client.close)
-
-
-def _quiet() -> None:
-    import dask
-
-    dask.config.set({"distributed.diagnostics.nvml": False, "distributed.worker.profile.enabled": False})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
+
+MOST_TRAININGS = 2
+"""Training processes at once on one machine; each takes about a gigabyte, and all its cores."""
+TRAINING = "training"
+"""The resource that stands for one of them, on workers of this machine."""
 
 HEAVY = ("tensorflow", "keras", "prefect", "mlflow", "great_expectations")
 
@@ -34,11 +41,20 @@ class Compute(ABC):
     Args:
         kind: `threads`, `processes` or `address`.
         workers: How many functions run at once.
+
+    Attributes:
+        trainings: How many training processes `map_trainings` lets work at once.
     """
 
     def __init__(self, kind: str, workers: int) -> None:
         self.kind = kind
         self.workers = workers
+        self.trainings = workers if kind == "address" else min(workers, MOST_TRAININGS)
+
+    @property
+    def lost(self) -> bool:
+        """Whether what worked is gone, so that another one must be opened."""
+        return False
 
     @abstractmethod
     def map(self, function: Callable[..., Result], items: Iterable[Any], *args: Any) -> list[Result]:
@@ -48,6 +64,13 @@ class Compute(ABC):
             SerenoError: A worker died more often than it may.
             Exception: The first error that a call raised; calls not yet begun are given up.
         """
+
+    def map_trainings(self, function: Callable[..., Result], items: Sequence[Any], *args: Any) -> list[Result]:
+        """Like `map`, for calls that wait minutes for a training process of their own.
+
+        Where runs share workers, all of them together train as many as one machine bears, and other calls do not wait.
+        """
+        return self.map(function, items, *args)
 
     @abstractmethod
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
@@ -117,15 +140,32 @@ class ClientCompute(Compute):
 
     def map(self, function: Callable[..., Result], items: Iterable[Any], *args: Any) -> list[Result]:
         """See `Compute.map`."""
-        futures = self._client.map(_call, list(items), function=function, args=args, pure=False)
+        return self._gathered(items, _call, function=function, args=args)
+
+    def map_trainings(self, function: Callable[..., Result], items: Sequence[Any], *args: Any) -> list[Result]:
+        """See `Compute.map_trainings`."""
+        if self.kind == "address":  # whose workers know nothing of the resource
+            return self.map(function, items, *args)
+        return self._gathered(items, _call_aside, function=function, args=args, resources={TRAINING: 1})
+
+    def _gathered(self, items: Iterable[Any], call: Callable[..., Any], **how: Any) -> list[Any]:
+        self._must_be_there()
+        futures = self._client.map(call, list(items), pure=False, **how)
         try:
-            results: list[Result] = self._client.gather(futures)
+            results: list[Any] = self._client.gather(futures)
         except BaseException as error:
-            self._client.cancel(futures)
+            if self.lost:
+                self.close()  # or it would try for seconds to reach what is gone
+            else:
+                self._client.cancel(futures)
             if (said := _said(error)) is not None:
                 raise said from error
             raise
         return results
+
+    def _must_be_there(self) -> None:
+        if self.lost:
+            raise _went_away()
 
     def submit(self, function: Callable[..., Result], *args: Any) -> Pending[Result]:
         """See `Compute.submit`."""
@@ -133,7 +173,14 @@ class ClientCompute(Compute):
 
     def everywhere(self, function: Callable[[], object]) -> None:
         """See `Compute.everywhere`."""
-        self._client.run(function)
+        if not self.lost:
+            with suppress(OSError, TimeoutError):  # a process that died has nothing to do any more
+                self._client.run(function)
+
+    @property
+    def lost(self) -> bool:
+        """See `Compute.lost`."""
+        return bool(self._client.status != "running")
 
     def close(self) -> None:
         """See `Compute.close`."""
@@ -160,6 +207,13 @@ def _call(item: Any, *, function: Callable[..., Result], args: tuple[Any, ...]) 
     return function(item, *args)
 
 
+def _call_aside(item: Any, *, function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
+    from distributed import secede
+
+    secede()  # the worker takes other calls meanwhile
+    return function(item, *args)
+
+
 def _call_all(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
     return function(*args)
 
@@ -167,6 +221,8 @@ def _call_all(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
 def _said(error: BaseException) -> SerenoError | None:
     """Return our words for what Dask says of its own, None for a worker's error, which stays what it is."""
     name = type(error).__name__
+    if getattr(error, "reason", None) == "scheduler-connection-lost":
+        return _went_away()
     if name in {"KilledWorker", "CommClosedError", "CancelledError", "FutureCancelledError"}:
         return SerenoError(
             f"A worker process died while it worked ({name}).",
@@ -174,6 +230,19 @@ def _said(error: BaseException) -> SerenoError | None:
             "out-of-memory killer in its log.",
         )
     return None
+
+
+def _went_away() -> SerenoError:
+    return SerenoError(
+        "The Dask cluster went away while it worked.",
+        hint="Ask for the same again: finished stages are not done twice. The service starts its own cluster again "
+        "by itself; with cluster.address look at the scheduler there.",
+    )
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def loaded_heavy_modules(_item: object = None) -> list[str]:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.dashboard.address import listen, url_of
+from infra.runtime.cluster import may_have_processes
 from infra.runtime.events import Event
 from infra.runtime.holder import Holder
+from infra.runtime.shared_cluster import cluster_note_file
 from infra.runtime.state import State
 from infra.runtime.tracking import tracking_of
 from infra.service.addresses import LOOPBACK, USER, ServiceNote, bound, note_file, password_of, write_note
@@ -66,6 +68,7 @@ class Service:
             faults = Faults(state)
             stack.callback(note_file(self.project).unlink, missing_ok=True)
             stack.callback((self.project.prefect_home / SERVER_FILE).unlink, missing_ok=True)
+            stack.callback(cluster_note_file(self.project).unlink, missing_ok=True)
             posts = _posts(self, sockets, addresses)
 
             def died(name: str, how: str) -> None:
@@ -153,10 +156,12 @@ def _posts(service: Service, sockets: Mapping[str, socket.socket], addresses: Ma
             output=subprocess.PIPE,
         )
 
+    shared = Post("cluster", begins("infra.service.cluster_child", lambda: _cluster_environment(project)))
     return [
         Post("prefect", begins(PREFECT, lambda: _prefect_environment(service, auth), "prefect"), ready_seconds=300),
         Post("mlflow", begins("infra.service.mlflow_child", lambda: _mlflow_environment(service, auth), "mlflow")),
         Post("http", begins("infra.dashboard", lambda: os.environ, "http")),
+        *([shared] if may_have_processes(settings.cluster) else []),
         Post("clock", begins("infra.service.clock_child", lambda: client)),
         Post(
             "worker",
@@ -190,6 +195,10 @@ def _mlflow_environment(service: Service, auth: str) -> dict[str, str]:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": tracking.artifact_location or "",
         "_SERENO_MLFLOW_AUTH": auth,
     }
+
+
+def _cluster_environment(project: Project) -> dict[str, str]:
+    return {**os.environ, "SERENO_PROJECT": str(project.root)}
 
 
 def _client_environment(project: Project, address: str, auth: str) -> dict[str, str]:

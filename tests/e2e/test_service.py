@@ -23,12 +23,15 @@ import psutil
 import pytest
 import yaml
 
+from infra.runtime.project import Project
+from infra.runtime.shared_cluster import read_cluster_note
+
 pytestmark = pytest.mark.e2e
 
 NIGHTS = 4
 FIRST = datetime.now(UTC).date() - timedelta(days=NIGHTS + 1)
 """The nights are the last ones: older ones than the schedule catches up would be left out."""
-PARTS = ("prefect", "mlflow", "http", "clock", "worker")
+PARTS = ("prefect", "mlflow", "http", "cluster", "clock", "worker")
 WAIT_S = 300.0
 
 
@@ -86,7 +89,9 @@ def small_project(root: Path, run) -> Path:
     values["schedule"] = {"timezone": "Europe/Berlin", "at": "02:30"}
     dataset.write_text(yaml.safe_dump(values), encoding="utf-8")
     service = {"port": 0, "prefect_port": 0, "mlflow_port": 0}
-    (root / "sereno.yaml").write_text(yaml.safe_dump({"service": service}), encoding="utf-8")
+    # Small as they are, nights are done by worker processes.
+    settings = {"service": service, "cluster": {"process_bytes": 1}}
+    (root / "sereno.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return root
 
 
@@ -134,6 +139,16 @@ def prefect(up: Up, *words: str) -> str:
     return done.stdout
 
 
+def calls_made(up: Up) -> int:
+    """How much the service's workers did so far."""
+    from distributed import Client
+
+    note = read_cluster_note(Project(up.folder))
+    assert note is not None, up.said()
+    with Client(note.address, security=note.security(), timeout=30, set_as_default=False) as client:
+        return int(client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter))
+
+
 def statuses(up: Up, sereno) -> dict[str, str]:
     return {row["date"]: row["status"] for row in sereno("--project", up.folder, "status", "--json").json}
 
@@ -159,6 +174,7 @@ def test_prefects_own_client_lists_starts_and_watches_a_night(up, sereno):
     assert "finished successfully" in said
     assert "sereno: a flow run that says nothing any more" in prefect(up, "automation", "ls")
     assert statuses(up, sereno) == {str(FIRST): "done"}
+    assert calls_made(up) > 0, up.said()
 
 
 @pytest.mark.slow  # a minute and a half: three nights, one of them twice
@@ -210,6 +226,11 @@ def test_every_part_that_is_killed_comes_back(up, sereno):
     until(lambda: "nightly/flows" in prefect(up, "deployment", "ls"), up)
     done = sereno("--project", up.folder, "run", "flows", "--date", FIRST, "--watch", "--json")
     assert (done.code, done.json["status"] in ("done", "skipped")) == (0, True), up.said()
+    until(lambda: read_cluster_note(Project(up.folder)), up)
+    made = calls_made(up)
+    again = sereno("--project", up.folder, "run", "flows", "--date", FIRST, "--force", "--watch", "--json")
+    assert (again.code, again.json["status"]) == (0, "done"), up.said()
+    assert calls_made(up) > made
 
 
 def test_a_second_service_of_the_project_is_refused(up, sereno):
@@ -218,6 +239,7 @@ def test_a_second_service_of_the_project_is_refused(up, sereno):
 
 
 def test_it_stops_in_good_order(up):
+    key = read_cluster_note(Project(up.folder)).key.splitlines()[1]
     below = psutil.Process(up.process.pid).children(recursive=True)
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(60) == 0, up.said()
@@ -225,4 +247,5 @@ def test_it_stops_in_good_order(up):
     assert not left
     assert not (up.folder / "state" / "service" / "up.json").exists()
     password = (up.folder / "state" / "service" / "password").read_text(encoding="ascii").strip()
-    assert password not in "\n".join(up.lines)
+    assert not [line for line in up.lines if password in line or key in line]
+    assert not (up.folder / "state" / "service" / "cluster.json").exists()

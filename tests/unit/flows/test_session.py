@@ -8,7 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from flows.session import open_session
+from infra.runtime.compute import ThreadCompute
 from infra.runtime.project import Project
+from schemas.settings import ClusterSettings, Settings
 
 STARTING = """
 import sys
@@ -39,3 +42,19 @@ def test_a_run_stopped_while_its_workers_start_leaves_none_and_no_file(tmp_path:
     assert (process.returncode, said) == (143, b"")
     assert not psutil.wait_procs(children, timeout=20)[1]
     assert not [path for path in work.rglob("*") if path.is_file()]
+
+
+class Gone(ThreadCompute):
+    """Whose workers are no longer there."""
+
+    lost = True
+
+
+def test_a_cluster_that_is_gone_is_not_asked_by_the_next_stage(tmp_path: Path) -> None:
+    settings = Settings(cluster=ClusterSettings(kind="threads", workers=1))
+    with open_session(Project(tmp_path), settings) as session:
+        session._compute = Gone(1)
+        found = session.compute()
+        assert not found.lost
+        assert found.map(str, [1]) == ["1"]
+        assert session.compute() is found

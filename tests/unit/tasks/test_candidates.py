@@ -53,8 +53,8 @@ class PretendedProcess:
 def process(monkeypatch):
     made = PretendedProcess()
     monkeypatch.setattr(candidate_worker, "_another", lambda _folder: made)
-    monkeypatch.setattr(candidate_worker, "_free", [])
-    monkeypatch.setattr(candidate_worker, "_held", [])
+    monkeypatch.setattr(candidate_worker, "_free", {})
+    monkeypatch.setattr(candidate_worker, "_held", {})
     monkeypatch.setattr(candidate_worker, "_score", lambda outcome, _battery: QUALITY[outcome.bundle_hash])
     return made
 
@@ -179,8 +179,8 @@ def test_workers_of_their_own_process_hold_their_own_training_processes(process,
     ended = []
     compute = SimpleNamespace(
         kind="processes",
-        workers=2,
-        map=lambda function, items, *args: [function(item, *args) for item in items],
+        trainings=2,
+        map_trainings=lambda function, items, *args: [function(item, *args) for item in items],
         everywhere=lambda function: (ended.append(function), function()),
     )
     own = PretendedProcess()
@@ -189,27 +189,27 @@ def test_workers_of_their_own_process_hold_their_own_training_processes(process,
     assert own.asked == []
     assert len(process.asked) == 6
     assert process.closed
-    assert ended == [candidate_worker.end_processes]
+    assert [each.func for each in ended] == [candidate_worker.end_processes]
 
 
 def test_the_sessions_own_training_process_outlives_the_choice(chosen, process):
     chosen()
     assert not process.closed
-    assert candidate_worker._free == []
+    assert not candidate_worker._free
 
 
 def test_a_choice_that_is_given_up_ends_its_trainings_and_begins_no_other(process, request_for, tmp_path):
-    asked = []
+    asked, choice = [], candidate_worker.Choice(tmp_path)
 
     def train(request, _progress=None):
         asked.append(request.dataset.detector.family)
-        candidate_worker.end_processes()
+        candidate_worker.end_processes(choice.name)
         raise TrainingFailed("killed")
 
     process.train = train
     requests = [replace(request_for(), output=tmp_path / name).to_json() for name in ("one", "two")]
     with pytest.raises(TrainingFailed, match="was given up"):
-        candidate_worker.train_in_turn(requests, SimpleNamespace(), tmp_path)
+        candidate_worker.train_in_turn(requests, SimpleNamespace(), choice)
     assert len(asked) == 1
     assert process.closed
 
@@ -218,7 +218,9 @@ def test_the_sessions_training_process_ends_with_a_choice_that_is_interrupted(pr
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    compute = SimpleNamespace(kind="threads", workers=1, map=interrupted, everywhere=lambda function: function())
+    compute = SimpleNamespace(
+        kind="threads", trainings=1, map_trainings=interrupted, everywhere=lambda function: function()
+    )
     with pytest.raises(KeyboardInterrupt):
         choose(request_for(), compute, process, tmp_path, lambda _said: None)
     assert process.closed
