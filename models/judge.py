@@ -3,7 +3,7 @@
 Residuals alone, or with the distance to near rows. These are different quantities; each enters as its level, the
 logarithm over the middle of usual rows, in units of how far usual rows rise above that middle. The inside of the
 score's logarithm is then the exponential of the mean level, and a column's part is the mean of its shares in each.
-Residuals weigh up to twice as much as a view of near rows: autoencoders saw all rows, the reference is some of them.
+Residuals weigh the more the fewer of all rows are in the reference, since the autoencoders saw them all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from models.neighbours import Neighbours
 
 FLOOR = 0.05  # of the middle: what is smaller than that is as good as none
 LEAST_RISE = 0.1
+LEAST_WEIGHT = 0.75  # of residuals, beside 1 for a view of near rows
 
 
 @dataclass(frozen=True)
@@ -114,4 +115,5 @@ def fit_judge(
     """
     far, _ = neighbours.terms(rows, of=of)
     mean = score_map.parts(rows, reconstructed).sum(axis=1)
-    return Judge(score_map, neighbours, (*(fit_level(values) for values in far), fit_level(mean, 2.0 - share)))
+    levels = (*(fit_level(values) for values in far), fit_level(mean, LEAST_WEIGHT + 1.0 - share))
+    return Judge(score_map, neighbours, levels)

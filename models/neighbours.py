@@ -181,4 +181,11 @@ def _centroids(rows: Rows, count: int, seed: int) -> Rows:
 
     found = MiniBatchKMeans(count, random_state=seed % 2**32, n_init=1, batch_size=4_096).fit(rows)
     centroids: Rows = found.cluster_centers_.astype(np.float32)
+    _, distinct = np.unique(rows, axis=0, return_index=True)
+    # The centroid of one row alone, or of its equals, is that row.
+    lone = np.bincount(found.labels_[distinct], minlength=count) < 2
+    others = np.concatenate([centroids[~lone], rows.mean(axis=0, keepdims=True)])
+    search = Nearest(others, 1)
+    for at in np.flatnonzero(lone):
+        centroids[at] = (centroids[at] + others[search.of(centroids[[at]])[0, 0]]) / 2
     return centroids

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,16 @@ def measure() -> Iterator[Measure]:
     failed: set[str] = set()
     constant = 0.0
     contaminated_ap: list[float] = []
-    for name in known:
-        its_cuts = list(cuts(folder, name, SEEDS))
-        failed |= asked_peers(its_cuts, found)
-        for cut in its_cuts:
-            constant += note(found, "auto", cut, scores(cut))
-        contaminated_ap += [judged(cut, scores(cut))[1] for cut in cuts(folder, name, SEEDS, LEFT_IN)]
-        told(name, found)
+    # What is measured is not time, so the peers work beside.
+    with ThreadPoolExecutor(1) as beside:
+        peers = {name: beside.submit(asked_peers, folder, name) for name in known}
+        for name in known:
+            for cut in cuts(folder, name, SEEDS):
+                constant += note(found, "auto", cut, scores(cut))
+            contaminated_ap += [judged(cut, scores(cut))[1] for cut in cuts(folder, name, SEEDS, LEFT_IN)]
+        for name in known:
+            failed |= taken(peers[name].result(), found)
+            told(name, found)
     if failed:
         print(f"left out, as a peer fails on them: {', '.join(sorted(failed))}", file=sys.stderr)
     kept = [name for name in known if name not in failed]
@@ -71,11 +75,10 @@ def note(found: Found, who: str, cut: Cut, given: np.ndarray[Any, Any]) -> float
     return float(np.ptp(given) == 0)
 
 
-def asked_peers(its_cuts: list[Cut], found: Found) -> set[str]:
-    """Have the peers rank the same rows; return the sets on which one of them fails."""
-    failed = set()
+def asked_peers(tables: Path, name: str) -> list[str]:
+    """Have the peers rank the rows of a table's cuts; return their lines."""
     with tempfile.TemporaryDirectory(prefix="sereno-bench-") as folder:
-        for cut in its_cuts:
+        for cut in cuts(tables, name, SEEDS):
             np.savez(
                 Path(folder) / f"{cut.name} {cut.seed}.npz",
                 train=cut.train,
@@ -84,7 +87,12 @@ def asked_peers(its_cuts: list[Cut], found: Found) -> set[str]:
                 seed=cut.seed,
             )
         script = HERE / "pyod_on_tables.py"
-        said = said_by(python_of_peers(), script, folder, who="a peer", limit_s=LIMIT_S)
+        return said_by(python_of_peers(), script, folder, who="a peer", limit_s=LIMIT_S)
+
+
+def taken(said: list[str], found: Found) -> set[str]:
+    """Keep what peers reached; return the sets on which one of them fails."""
+    failed = set()
     for line in (json.loads(line) for line in said if line.startswith("{")):
         if "failed" in line:
             print(f"  {line['peer']} fails on {line['cut']}: {line['failed']}", file=sys.stderr)

@@ -121,7 +121,7 @@ def test_of_a_sample_more_near_rows_count_than_of_all(fitted):
     assert fitted._fitted.neighbours.count == 3
     sampled = Autoencoder("auto", **SMALL, options={"reference_rows": 300}).fit(ROWS)
     assert sampled._fitted.neighbours.count == 5
-    assert sampled._fitted.judge.levels[-1].weight == pytest.approx(2.0 - 300 / 900)
+    assert sampled._fitted.judge.levels[-1].weight == pytest.approx(1.75 - 300 / 900)
     given = Autoencoder("auto", **SMALL, options={"neighbours": 4}).fit(ROWS)
     assert given._fitted.neighbours.count == 4
 

@@ -49,8 +49,8 @@ def test_values_that_never_differ_have_a_level():
 
 def test_the_less_of_the_rows_a_reference_has_the_more_residuals_weigh():
     of_few = fit_judge(SCORE_MAP, NEIGHBOURS, ROWS, ROWS * 0.9, PLACES, share=0.1)
-    assert JUDGE.levels[-1].weight == 1.0
-    assert of_few.levels[-1].weight == pytest.approx(1.9)
+    assert JUDGE.levels[-1].weight == 0.75
+    assert of_few.levels[-1].weight == pytest.approx(1.65)
     fresh, badly = FRESH * 0.9, FRESH * 0.9 + 2
     rise = [
         np.log(np.expm1(scores_of(j.parts(FRESH, badly))) / np.expm1(scores_of(j.parts(FRESH, fresh))))

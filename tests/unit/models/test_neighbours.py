@@ -76,6 +76,15 @@ def test_centroids_are_no_rows():
     assert not alike.any()
 
 
+@pytest.mark.parametrize("times", [1, 3], ids=["one", "its equals"])
+def test_a_row_far_from_all_is_no_centroid_either(times):
+    alone = np.repeat(np.diag([50.0] * 6).astype(np.float32), times, axis=0)
+    rows = np.concatenate([ROWS, alone])
+    neighbours, _ = fit_neighbours(rows, 5, 400, seed=3, kind="centroids")
+    nearest = np.sqrt(np.square(neighbours.reference[:, None] - rows[None]).sum(axis=2)).min(axis=1)
+    assert nearest.min() > 1e-3
+
+
 def test_equal_rows_are_no_distance_and_no_error():
     same = np.ones((40, 3), np.float32)
     neighbours, _ = fit_neighbours(same, 5, 40, seed=0)
