@@ -16,7 +16,7 @@ import yaml
 from infra.runtime.project import Project
 from infra.runtime.requests import Request
 from infra.service.clock import Clock
-from infra.service.launcher import FlowRunStand, Launcher
+from infra.service.launcher import FlowRunStand, Launcher, attempt_key
 from schemas.settings import load_settings
 from tasks.services import Services, open_services
 
@@ -29,14 +29,14 @@ class Orchestrator(Launcher):
     def __init__(self) -> None:
         self.stands: dict[str, FlowRunStand] = {}
         self.requests: dict[str, Request] = {}
-        self.keys: dict[tuple[int, int], str] = {}
+        self.keys: dict[str, str] = {}
         self.cancelled: list[str] = []
         self.away: Exception | None = None
         self._numbers = count(1)
 
     def start(self, request: Request, project: str) -> str:
         self._answer()
-        key = (request.id, request.attempts)
+        key = attempt_key(request)
         if key not in self.keys:
             self.keys[key] = f"run-{next(self._numbers)}"
             self.stands[self.keys[key]] = FlowRunStand("working", "Running", project)
