@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from infra.runtime.events import Event, EventStore
 from schemas.errors import StateError
+
+T = TypeVar("T")
 
 logger = logging.getLogger("sereno.clock")
 
@@ -56,3 +60,19 @@ class Faults:
             while self._untold:
                 self._state.tell(self._untold[0])
                 del self._untold[0]
+
+
+def each_by_itself(things: Iterable[T], do: Callable[[T], None]) -> None:
+    """Do something with each thing: where that fails, the others have their turn all the same.
+
+    Raises:
+        Exception: The first error, after all had their turn.
+    """
+    errors: list[Exception] = []
+    for thing in things:
+        try:
+            do(thing)
+        except Exception as error:  # noqa: BLE001 -- it is raised below, whatever it is
+            errors.append(error)
+    if errors:
+        raise errors[0]

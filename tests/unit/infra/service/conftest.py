@@ -32,10 +32,13 @@ class Orchestrator(Launcher):
         self.keys: dict[str, str] = {}
         self.cancelled: list[str] = []
         self.away: Exception | None = None
+        self.refused: set[str] = set()
         self._numbers = count(1)
 
     def start(self, request: Request, project: str) -> str:
         self._answer()
+        if request.asked.dataset in self.refused:
+            raise LookupError(f"there is no deployment of {request.asked.dataset}")
         key = attempt_key(request)
         if key not in self.keys:
             self.keys[key] = f"run-{next(self._numbers)}"

@@ -324,6 +324,37 @@ def test_an_orchestrator_that_is_away_is_told_once_and_once_when_it_is_back(hous
     assert len(house.told("service_well")) == 2
 
 
+def test_a_night_that_cannot_be_started_keeps_no_other_from_its_turn(house):
+    house.runs = 2
+    house.restart()
+    for name in ("flows", "other"):
+        on(house, name)
+        house.arrive(name, FIRST)
+    house.orchestrator.refused.add("flows")
+    house.turn(hours=1)
+    assert [house.orchestrator.requests[n].asked.dataset for n in house.orchestrator.at_work] == ["other"]
+    house.do()
+    house.turn(minutes=1)
+    assert house.requests("other") == [("2026-09-20", "done")]
+    assert house.requests("flows") == [("2026-09-20", "started")]
+    assert len(house.told("service_fault")) == 2
+    house.orchestrator.refused.clear()
+    house.turn(minutes=1)
+    assert [house.orchestrator.requests[n].asked.dataset for n in house.orchestrator.at_work] == ["flows"]
+
+
+def test_a_night_whose_dataset_went_before_it_was_started_gives_its_place_free(house):
+    for name in ("flows", "other"):
+        on(house, name)
+        house.arrive(name, FIRST)
+    house.orchestrator.refused.add("flows")
+    house.turn(hours=1)
+    house.project.dataset_file("flows").unlink()
+    house.turn(minutes=1)
+    assert house.requests("flows") == [("2026-09-20", "waiting")]
+    assert [house.orchestrator.requests[n].asked.dataset for n in house.orchestrator.at_work] == ["other"]
+
+
 def test_a_dataset_file_that_is_wrong_waits_and_does_not_keep_the_others(house):
     on(house, "flows")
     on(house, "other")
