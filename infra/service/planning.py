@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from infra.runtime.events import Event
 from infra.runtime.requests import OPEN, Asked
+from infra.service.faults import each_by_itself
 from tasks.arrivals import changed_since, has_arrived
 from tasks.due_nights import DueNight, due_between
 
@@ -43,14 +44,16 @@ class Planning:
         """Ask for what is due by now."""
         self._now = now
         switches = self._services.state.switches()
-        for name, dataset in self._watched.datasets.items():
-            switch = switches.get(name)
-            if dataset.schedule is None or switch is None or not switch.enabled:
-                continue
-            self._plan_times(dataset, dataset.schedule, switch, now)
-            if now - self._looked.get(name, now - LOOK_EVERY) >= LOOK_EVERY:
-                self._looked[name] = now
-                self._plan_files(dataset, dataset.schedule, switch, now)
+        on = [one for name, one in self._watched.datasets.items() if name in switches and switches[name].enabled]
+        each_by_itself(on, lambda dataset: self._plan_dataset(dataset, switches[dataset.name], now))
+
+    def _plan_dataset(self, dataset: Dataset, switch: Switch, now: datetime) -> None:
+        if dataset.schedule is None:
+            return
+        self._plan_times(dataset, dataset.schedule, switch, now)
+        if now - self._looked.get(dataset.name, now - LOOK_EVERY) >= LOOK_EVERY:
+            self._looked[dataset.name] = now
+            self._plan_files(dataset, dataset.schedule, switch, now)
 
     def _plan_times(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
         # A year back at most: whoever enables a schedule with an old date means the nights of now.

@@ -343,6 +343,16 @@ def test_a_night_that_cannot_be_started_keeps_no_other_from_its_turn(house):
     assert [house.orchestrator.requests[n].asked.dataset for n in house.orchestrator.at_work] == ["flows"]
 
 
+def test_a_schedule_that_cannot_be_worked_out_keeps_no_other_from_its_turn(house):
+    on(house, "flows", every_days=10_000_000)
+    on(house, "other")
+    house.arrive("other", FIRST)
+    house.turn(hours=1)
+    assert house.requests("other") == [("2026-09-20", "started")]
+    (told,) = house.told("service_fault")
+    assert "the schedules" in told
+
+
 def test_a_night_whose_dataset_went_before_it_was_started_gives_its_place_free(house):
     for name in ("flows", "other"):
         on(house, name)
