@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.runtime.events import Event
 from infra.runtime.requests import OPEN, Asked
 from infra.service.faults import each_by_itself
-from tasks.arrivals import changed_since, has_arrived
+from tasks.arrivals import has_arrived, holds_other, written_since
 from tasks.due_nights import DueNight, due_between
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from infra.runtime.requests import Origin, Request, Switch
     from infra.runtime.runs import Run
     from infra.service.watched import Watched
@@ -38,7 +40,7 @@ class Planning:
         self._watched = watched
         self._now = datetime.now(UTC)
         self._looked: dict[str, datetime] = {}
-        self._told: set[tuple[str, date, float]] = set()
+        self._compared: dict[tuple[str, date], Mapping[str, Any]] = {}
 
     def plan(self, now: datetime) -> None:
         """Ask for what is due by now."""
@@ -136,20 +138,28 @@ class Planning:
             self._services.state.tell(Event("file_late", text, "warning", dataset.name, night))
 
     def _see_changes(self, dataset: Dataset, schedule: ScheduleSettings, run: Run) -> None:
-        from tasks.arrivals import files_of, last_change
-
-        if not changed_since(self._services, dataset, run):
+        written = written_since(self._services, dataset, run)
+        seen = {"run": run.id, "written": written}
+        if written is None or self._compared.get((dataset.name, run.night)) == seen:
             return
         if not has_arrived(self._services, dataset, run.night, schedule.settle):
             return
-        seen = (dataset.name, run.night, last_change(files_of(self._services, dataset, run.night)) or 0.0)
-        if seen in self._told:
-            return
-        self._told.add(seen)
+        changed = holds_other(self._services, dataset, run)
+        if changed is not None:
+            self._compared[dataset.name, run.night] = seen
+        if changed and not self._is_told(run, seen):
+            self._changed(dataset, schedule, run, seen)
+
+    def _is_told(self, run: Run, seen: Mapping[str, Any]) -> bool:
+        told = self._services.state.events(run.dataset, night=run.night, kinds=["file_changed"], limit=1)
+        return bool(told) and told[0].detail == seen
+
+    def _changed(self, dataset: Dataset, schedule: ScheduleSettings, run: Run, seen: Mapping[str, Any]) -> None:
         again = schedule.changed == "run"
+        if again:
+            # Before it is told: what is told already is not asked for any more.
+            self._ask(dataset, run.night, "file", train=schedule.train)
         text = f"{dataset.name} {run.night}: its files changed after the night was done; " + (
             "it is done again." if again else f"do it again with: sereno run {dataset.name} --date {run.night}"
         )
-        self._services.state.tell(Event("file_changed", text, "warning", dataset.name, run.night))
-        if again:
-            self._ask(dataset, run.night, "file", train=schedule.train)
+        self._services.state.tell(Event("file_changed", text, "warning", dataset.name, run.night, detail=seen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,19 @@ def nights(number: int) -> list[date]:
 def on(house, name="flows", since=FIRST, **schedule):
     house.dataset(name, schedule={**BERLIN, **schedule})
     house.services.state.switch(name, enabled=True, since=since, actor="ana")
+
+
+def count_calls(monkeypatch, name: str) -> list[object]:
+    """Have calls of a function counted."""
+    module, _, attribute = name.rpartition(".")
+    real, calls = getattr(importlib.import_module(module), attribute), []
+
+    def counted(*words):
+        calls.append(words)
+        return real(*words)
+
+    monkeypatch.setattr(name, counted)
+    return calls
 
 
 def test_a_night_is_begun_when_it_is_due_and_its_files_are_there(house):
@@ -162,7 +176,7 @@ def test_a_file_that_comes_after_the_deadline_is_done_and_told(house):
 
 
 @pytest.mark.parametrize("changed", ["tell", "run"])
-def test_files_that_change_after_the_night_was_done_are_told_once(house, changed):
+def test_files_that_change_after_the_night_was_done_are_told_once(house, changed, monkeypatch):
     on(house, changed=changed)
     path = house.arrive("flows", FIRST)
     house.turn(hours=1)
@@ -183,7 +197,12 @@ def test_files_that_change_after_the_night_was_done_are_told_once(house, changed
     os.utime(path, (run.started_at.timestamp() + 0.01,) * 2)
     on(house, changed=changed, settle="0s")
     time.sleep(0.05)
+    hashed = count_calls(monkeypatch, "tasks.arrivals.input_hashes")
     for _ in range(3):
+        house.turn(minutes=1)
+    assert len(hashed) == 1
+    house.restart()
+    for _ in range(2):
         house.turn(minutes=1)
     (told,) = house.told("file_changed")
     assert ("is done again" in told) == (changed == "run")
