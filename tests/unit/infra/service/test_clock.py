@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import time
@@ -427,11 +426,3 @@ def test_faults_are_kept_while_the_state_database_is_away_and_written_when_it_is
     assert house.told() == []
     house.turn()
     assert "The disk is full." in house.told("service_fault")
-
-
-@pytest.fixture
-def dead_process():
-    from infra.runtime.holder import Holder
-
-    me = Holder.this_process()
-    return dataclasses.replace(me, start=f"{me.start}9")
