@@ -39,9 +39,6 @@ TYPE_NAMES |= {"timedelta": "length of time, as `90m`", "time": "time, as `'02:3
 TYPE_NAMES |= {"SecretStr": "secret: text, `{env: NAME}` or `{file: PATH}`"}
 
 
-# --- pages and tables -----------------------------------------------------------------------------------------------
-
-
 def page(title: str, *parts: Iterable[str]) -> str:
     """Render a page: its heading and its parts, lines each, with an empty line before each part."""
     lines = [f"# {title}", "", MARK]
@@ -67,9 +64,6 @@ def anchor(heading: str) -> str:
 def cell(text: str) -> str:
     """Make a text fit into one cell of a table."""
     return " ".join(text.replace("|", "\\|").split())
-
-
-# --- commands -------------------------------------------------------------------------------------------------------
 
 
 def walk_commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -136,9 +130,6 @@ def option_default(option: click.Option) -> str:
     if info is None or info is False or info == () or callable(info):
         return ""
     return f"`{info}`"
-
-
-# --- settings and dataset files -------------------------------------------------------------------------------------
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -263,9 +254,6 @@ def exit_codes_page() -> str:
     return page("Exit codes", [intro], table("code, name, meaning", rows))
 
 
-# --- families and losses --------------------------------------------------------------------------------------------
-
-
 def families_page() -> str:
     """Render every family and loss of the project, with the options that each has."""
     from models import families
@@ -342,9 +330,6 @@ def losses_section() -> list[str]:
     return ["## Losses", "", intro, "", *table("loss, what it is, paper", rows)]
 
 
-# --- the doctor -----------------------------------------------------------------------------------------------------
-
-
 def doctor_page() -> str:
     """Render what `sereno doctor` looks for in a project."""
     from tasks.doctor import checks
@@ -369,8 +354,6 @@ def doctor_page() -> str:
     listed = table("check, finds, mend", rows)
     return page("What the doctor looks for", [intro], examples, [network], listed, [besides])
 
-
-# --- all pages ------------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
