@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -83,6 +83,8 @@ class House:
     orchestrator: Orchestrator = field(default_factory=Orchestrator)
     runs: int = 1
 
+    BERLIN: ClassVar = {"timezone": "Europe/Berlin", "at": "02:30"}
+
     def __post_init__(self) -> None:
         self.restart()
 
@@ -101,6 +103,11 @@ class House:
         self.project.dataset_file(name).write_text(
             yaml.safe_dump({**DATASET, "name": name, "source": source, **values}), encoding="utf-8"
         )
+
+    def on(self, name: str = "flows", since: date = date(2026, 9, 20), **schedule: Any) -> None:
+        """Write a dataset file with a schedule, and turn that on."""
+        self.dataset(name, schedule={**self.BERLIN, **schedule})
+        self.services.state.switch(name, enabled=True, since=since, actor="ana")
 
     def arrive(self, name: str, night: date, text: str = "a\n1\n", *, age: float = 3_600) -> Path:
         """Have a night's file there for a while."""
