@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine, Insert, RowMapping, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,7 +23,6 @@ from schemas.message import Message
 NoticeStatus: TypeAlias = Literal["waiting", "sending", "sent", "failed", "forgotten"]
 """`sending`: a process is at it, until `not_before`, when another takes it over. `failed`: it was given up."""
 
-NOTICE_STATUSES: tuple[NoticeStatus, ...] = get_args(NoticeStatus)
 NOTICE_FAILED = "notice_failed"
 """The kind of the event that a message was given up."""
 
@@ -141,16 +140,11 @@ class NoticeStore:
         also = _gives_up(notice, error, now) if next_try is None else None
         return self._change_notice(notice, refused, also)
 
-    def revive_notices(self, now: datetime, route: str | None = None) -> int:
+    def revive_notices(self, now: datetime) -> int:
         """Let messages that were given up wait again, as if they had not been tried yet; return how many."""
-        wanted = [notices.c.status == "failed"]
-        if route is not None:
-            wanted.append(notices.c.route == route)
+        query = update(notices).where(notices.c.status == "failed")
         with writing(self._engine) as connection:
-            changed = connection.execute(
-                update(notices).where(*wanted).values(status="waiting", attempts=0, not_before=now)
-            )
-        return changed.rowcount
+            return connection.execute(query.values(status="waiting", attempts=0, not_before=now)).rowcount
 
     def forget_notices(self, actor: str, numbers: Iterable[int] | None = None) -> int:
         """Let nobody be reminded of messages that were given up: all, or those of the numbers; return how many.
@@ -187,11 +181,9 @@ class NoticeStore:
         return None if row is None else _as_notice(row)
 
 
-def write_notices(
-    connection: Connection, message: Message, routes: Iterable[str], *, now: datetime | None = None
-) -> int:
+def write_notices(connection: Connection, message: Message, routes: Iterable[str]) -> int:
     """Write a message for each of the routes within a transaction that is open; see `NoticeStore.put_notices`."""
-    moment = now or datetime.now(UTC)
+    moment = datetime.now(UTC)
     row = {
         "kind": message.kind,
         "dataset": message.dataset,

@@ -207,7 +207,6 @@ class RequestStore:
         *,
         night: Night | None = None,
         statuses: Iterable[RequestStatus] | None = None,
-        origins: Iterable[Origin] | None = None,
         before: int | None = None,
         limit: int | None = None,
     ) -> list[Request]:
@@ -219,8 +218,6 @@ class RequestStore:
             query = query.where(requests.c.night == as_night(night).isoformat())
         if statuses is not None:
             query = query.where(requests.c.status.in_(list(statuses)))
-        if origins is not None:
-            query = query.where(requests.c.origin.in_(list(origins)))
         if before is not None:
             query = query.where(requests.c.id < before)
         with reading(self._engine) as connection:
@@ -265,13 +262,12 @@ class RequestStore:
             )
         return None if row is None else _as_request(row)
 
-    def cancel_request(self, number: int, actor: str, *, now: datetime | None = None) -> Request:
+    def cancel_request(self, number: int, actor: str) -> Request:
         """Call off what is still to be done: what waits is cancelled, what was started is told to end.
 
         Args:
             number: The request's number.
             actor: Who calls it off.
-            now: The moment.
 
         Returns:
             The request as it stands then; one that was called off before stays as it is.
@@ -282,7 +278,7 @@ class RequestStore:
         called_off = {
             "status": case((requests.c.status == "waiting", "cancelled"), else_="cancelling"),
             "reason": f"cancelled by {actor}",
-            "changed_at": now or datetime.now(UTC),
+            "changed_at": datetime.now(UTC),
         }
         wanted = (requests.c.id == number, requests.c.status.in_(["waiting", "started"]))
         query = update(requests).where(*wanted).values(called_off).returning(*requests.c)
