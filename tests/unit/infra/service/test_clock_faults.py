@@ -91,6 +91,27 @@ def test_a_night_of_another_run_that_died_is_put_right(house, dead_process):
     assert state.run(run.id).status == "failed"
 
 
+def test_no_password_in_the_words_of_an_error_reaches_the_record(house):
+    house.orchestrator.away = ConnectionError("https://ana:hunter2pw@prefect.example.org/api does not answer")
+    house.on()
+    house.arrive("flows", FIRST)
+    house.turn(hours=1)
+    house.clock.faults.ends("what is due", "again at https://ana:hunter2pw@prefect.example.org/api")
+    assert "https://ana:***@prefect.example.org/api" in house.told("service_fault")[0]
+    assert "hunter2pw" not in "".join(house.told())
+
+
+def test_a_dataset_file_that_went_and_comes_back_wrong_is_told_again(house):
+    house.on()
+    for _ in range(2):
+        house.project.dataset_file("flows").write_text("name: [", encoding="utf-8")
+        house.turn(minutes=1)
+        house.project.dataset_file("flows").unlink()
+        house.turn(minutes=1)
+    assert len(house.told("dataset_refused")) == 2
+    assert house.told("service_well")[0] == "flows: its dataset file is gone."
+
+
 def test_faults_are_kept_while_the_state_database_is_away_and_written_when_it_is_back(house, monkeypatch):
     from schemas.errors import StateError
 
