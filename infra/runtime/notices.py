@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Insert, RowMapping, and_, func, or_, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from infra.runtime.events import Event, write_event
+from infra.runtime.moved_on import move_on
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import notices
 from schemas.failpoints import durable
@@ -165,17 +166,8 @@ class NoticeStore:
     def _change_notice(
         self, notice: Notice, values: dict[str, Any], also: Callable[[Connection], None] | None = None
     ) -> Notice | None:
-        unchanged = (
-            notices.c.id == notice.id,
-            notices.c.status == notice.status,
-            notices.c.attempts == notice.attempts,
-        )
         with writing(self._engine) as connection:
-            row = (
-                connection.execute(update(notices).where(*unchanged).values(values).returning(*notices.c))
-                .mappings()
-                .first()
-            )
+            row = move_on(connection, notices, notice, values)
             if row is not None and also is not None:
                 also(connection)
         return None if row is None else _as_notice(row)

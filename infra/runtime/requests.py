@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, RowMapping, case, insert, select, upd
 from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.events import Event, write_event
+from infra.runtime.moved_on import move_on
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import requests, schedule_switches
@@ -249,17 +250,8 @@ class RequestStore:
             **values: Columns `attempts`, `reason`, `flow_run`, `not_before`.
         """
         changed = {"status": status, "changed_at": now or datetime.now(UTC), **values}
-        unchanged = (
-            requests.c.id == request.id,
-            requests.c.status == request.status,
-            requests.c.attempts == request.attempts,
-        )
         with writing(self._engine) as connection:
-            row = (
-                connection.execute(update(requests).where(*unchanged).values(changed).returning(*requests.c))
-                .mappings()
-                .first()
-            )
+            row = move_on(connection, requests, request, changed)
         return None if row is None else _as_request(row)
 
     def cancel_request(self, number: int, actor: str) -> Request:
