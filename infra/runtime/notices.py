@@ -6,7 +6,7 @@ at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -138,8 +138,7 @@ class NoticeStore:
             next_try: When it is tried again; None gives it up, which is an event of its own.
         """
         refused = {"status": "failed" if next_try is None else "waiting", "error": error, "not_before": next_try or now}
-        also = _gives_up(notice, error, now) if next_try is None else None
-        return self._change_notice(notice, refused, also)
+        return self._change_notice(notice, refused, _given_up(notice, error, now) if next_try is None else None)
 
     def revive_notices(self, now: datetime) -> int:
         """Let messages that were given up wait again, as if they had not been tried yet; return how many."""
@@ -163,13 +162,11 @@ class NoticeStore:
                 write_event(connection, Event("notices_forgotten", said, actor=actor, detail={"notices": gone}))
         return len(gone)
 
-    def _change_notice(
-        self, notice: Notice, values: dict[str, Any], also: Callable[[Connection], None] | None = None
-    ) -> Notice | None:
+    def _change_notice(self, notice: Notice, values: dict[str, Any], said: Event | None = None) -> Notice | None:
         with writing(self._engine) as connection:
             row = move_on(connection, notices, notice, values)
-            if row is not None and also is not None:
-                also(connection)
+            if row is not None and said is not None:
+                write_event(connection, said)
         return None if row is None else _as_notice(row)
 
 
@@ -202,9 +199,9 @@ def _unless_told(connection: Connection) -> Insert:
     return sqlite.insert(notices).on_conflict_do_nothing(index_elements=["about", "route"])
 
 
-def _gives_up(notice: Notice, error: str, now: datetime) -> Callable[[Connection], None]:
+def _given_up(notice: Notice, error: str, now: datetime) -> Event:
     message, tries = notice.message, f"{notice.attempts} {'try' if notice.attempts == 1 else 'tries'}"
-    event = Event(
+    return Event(
         NOTICE_FAILED,
         f"The route `{notice.route}` did not take a message in {tries}: {error} (the message: {message.subject})",
         level="error",
@@ -213,11 +210,6 @@ def _gives_up(notice: Notice, error: str, now: datetime) -> Callable[[Connection
         detail={"notice": notice.id, "route": notice.route, "kind": message.kind, "about": message.about},
         at=now,
     )
-
-    def write(connection: Connection) -> None:
-        write_event(connection, event)
-
-    return write
 
 
 def _as_notice(row: RowMapping) -> Notice:
