@@ -145,8 +145,13 @@ class RequestStore:
             for row in rows
         }
 
-    def ask(self, asked: Asked, now: datetime | None = None) -> Request | None:
+    def ask(self, asked: Asked, now: datetime | None = None, *, left_out: str = "") -> Request | None:
         """Write down what is to be done.
+
+        Args:
+            asked: What.
+            now: The moment.
+            left_out: Why it is not done after all: it stands there as cancelled from the beginning.
 
         Returns:
             The request, or the one that its actor asked for under the same key before; None where the schedule asked
@@ -164,9 +169,9 @@ class RequestStore:
             "due_at": asked.due_at or moment,
             "not_before": asked.due_at or moment,
             "deadline": asked.deadline,
-            "status": "waiting",
+            "status": "cancelled" if left_out else "waiting",
             "attempts": 0,
-            "reason": "",
+            "reason": left_out,
             "changed_at": moment,
             "asker_key": asked.key,
         }

@@ -14,7 +14,7 @@ from tasks.due_nights import DueNight, due_between
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.runtime.requests import Origin, Request, Switch
+    from infra.runtime.requests import Origin, Switch
     from infra.runtime.runs import Run
     from infra.service.watched import Watched
     from schemas.dataset import Dataset
@@ -64,7 +64,7 @@ class Planning:
         due = [one for one in due_between(schedule, first, now) if one.night not in asked]
         left_out = due[: max(0, len(due) - max(1, schedule.catch_up))]
         if left_out:
-            self._leave_out(dataset, left_out, now)
+            self._leave_out(dataset, left_out)
         kept = due[len(left_out) :]
         for one in kept:
             # A night that was missed cannot be in time any more; it has as long as it would have had.
@@ -77,13 +77,11 @@ class Planning:
             text = f"{dataset.name}: {len(missed)} nights were missed, {first} to {last}; they are done now, in order."
             self._services.state.tell(Event("nights_caught_up", text, "warning", dataset.name, last))
 
-    def _leave_out(self, dataset: Dataset, nights: list[DueNight], now: datetime) -> None:
+    def _leave_out(self, dataset: Dataset, nights: list[DueNight]) -> None:
         """Say of nights that were missed long ago that they are left out; they stand among the requests."""
         for one in nights:
-            asked = self._ask(dataset, one.night, "schedule", train=False, due=one)
-            if asked is not None:
-                why = "missed, and more than `catch_up` nights ago"
-                self._services.state.change_request(asked, "cancelled", now=now, reason=why)
+            why = "missed, and more than `catch_up` nights ago"
+            self._ask(dataset, one.night, "schedule", train=False, due=one, left_out=why)
         first, last = nights[0].night, nights[-1].night
         text = (
             f"{dataset.name}: {len(nights)} missed nights, {first} to {last}, are more than `catch_up` and are left "
@@ -92,21 +90,18 @@ class Planning:
         self._services.state.tell(Event("nights_left_out", text, "warning", dataset.name, last))
 
     def _ask(
-        self, dataset: Dataset, night: date, origin: Origin, *, train: bool, due: DueNight | None = None
-    ) -> Request | None:
-        return self._services.state.ask(
-            Asked(
-                dataset.name,
-                "nightly",
-                origin,
-                SERENO,
-                night,
-                {"train": train},
-                due_at=due.due_at if due else None,
-                deadline=due.deadline if due else None,
-            ),
-            self._now,
-        )
+        self,
+        dataset: Dataset,
+        night: date,
+        origin: Origin,
+        *,
+        train: bool,
+        due: DueNight | None = None,
+        left_out: str = "",
+    ) -> None:
+        due_at, deadline = (due.due_at, due.deadline) if due else (None, None)
+        asked = Asked(dataset.name, "nightly", origin, SERENO, night, {"train": train}, due_at, deadline)
+        self._services.state.ask(asked, self._now, left_out=left_out)
 
     def _plan_files(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
         today = now.astimezone(schedule.zone).date()

@@ -124,6 +124,16 @@ def test_more_missed_nights_than_the_limit_are_left_out_and_told(house):
     assert "sereno backfill flows --from 2026-09-20 --to 2026-09-23" in told
 
 
+def test_a_night_that_is_left_out_stays_so_whenever_the_clock_dies(house, monkeypatch):
+    house.on(since=FIRST - timedelta(days=9), catch_up=3)
+    with monkeypatch.context() as dying:
+        dying.setattr(house.services.state, "change_request", lambda *_words, **_more: 1 / 0)
+        house.turn(hours=1)
+    house.restart()
+    house.turn(minutes=1)
+    assert [status for _, status in house.requests()] == ["cancelled"] * 7 + ["waiting"] * 3
+
+
 def test_no_more_runs_at_once_than_the_setting_says_and_each_dataset_gets_its_turn(house):
     house.runs = 2
     house.restart()
