@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import time, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import BaseModel
@@ -25,6 +25,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from schemas.schedule import written_clock, written_length
+
+if TYPE_CHECKING:
+    from models.families import Family
 
 DOCS = Path(__file__).resolve().parent
 MARK = "<!-- Written by `make docs` from the code; edit the code instead. -->"
@@ -36,7 +39,31 @@ TYPE_NAMES |= {"timedelta": "length of time, as `90m`", "time": "time, as `'02:3
 TYPE_NAMES |= {"SecretStr": "secret: text, `{env: NAME}` or `{file: PATH}`"}
 
 
-# --- commands -------------------------------------------------------------------------------------------------------
+def page(title: str, *parts: Iterable[str]) -> str:
+    """Render a page: its heading and its parts, lines each, with an empty line before each part."""
+    lines = [f"# {title}", "", MARK]
+    for part in parts:
+        lines += ["", *part]
+    return "\n".join(lines) + "\n"
+
+
+def table(columns: str, rows: Iterable[Iterable[str]]) -> list[str]:
+    """Render a table, with the names of its columns as `key, meaning`."""
+    names = columns.split(", ")
+    filled = (" | ".join(map(cell, row)) for row in (names, *rows))
+    head, *body = (f"| {row} |" for row in filled)
+    return [head, "|" + "---|" * len(names), *body]
+
+
+def anchor(heading: str) -> str:
+    """Return the link target that a heading gets."""
+    kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -_")
+    return kept.replace(" ", "-")
+
+
+def cell(text: str) -> str:
+    """Make a text fit into one cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def walk_commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -55,15 +82,13 @@ def commands_page() -> str:
     from infra.cli.main import cli
 
     found = list(walk_commands(cli, ("sereno",)))
-    lines = ["# Commands", "", MARK, "", "What each exit code means: [exit codes](exit-codes.md).", ""]
-    lines += ["| command | does |", "|---|---|"]
-    lines += [
-        f"| [`{' '.join(path)}`](#{anchor(' '.join(path))}) | {cell(command.get_short_help_str(limit=200))} |"
+    rows = (
+        (f"[`{' '.join(path)}`](#{anchor(' '.join(path))})", command.get_short_help_str(limit=200))
         for path, command in found[1:]
-    ]
-    for path, command in found:
-        lines += ["", *command_section(path, command, cli.context_settings)]
-    return "\n".join(lines) + "\n"
+    )
+    sections = (command_section(path, command, cli.context_settings) for path, command in found)
+    intro = "What each exit code means: [exit codes](exit-codes.md)."
+    return page("Commands", [intro], table("command, does", rows), *sections)
 
 
 def command_section(path: tuple[str, ...], command: click.Command, settings: Mapping[str, Any]) -> list[str]:
@@ -73,8 +98,7 @@ def command_section(path: tuple[str, ...], command: click.Command, settings: Map
     usage = " ".join([*path, *command.collect_usage_pieces(context)])
     lines = [f"## {' '.join(path)}", "", help_text(command), "", "```text", usage, "```"]
     options = [p for p in command.get_params(context) if isinstance(p, click.Option) and not p.hidden]
-    lines += ["", "| option | default | meaning |", "|---|---|---|"]
-    return lines + [option_row(option, context) for option in options]
+    return [*lines, "", *table("option, default, meaning", (option_row(option, context) for option in options))]
 
 
 def help_text(command: click.Command) -> str:
@@ -88,14 +112,14 @@ def block(paragraph: str) -> str:
     return "\n".join(["```text", paragraph.removeprefix("\b").strip(), "```"])
 
 
-def option_row(option: click.Option, context: click.Context) -> str:
+def option_row(option: click.Option, context: click.Context) -> tuple[str, str, str]:
     """Render one option as a row of the table."""
     names = ", ".join(f"`{name}`" for name in option.opts)
     if option.secondary_opts:
         names += " / " + ", ".join(f"`{name}`" for name in option.secondary_opts)
     if not option.is_flag and not option.count:
         names += f" `{option.make_metavar(context)}`"
-    return f"| {cell(names)} | {cell(option_default(option))} | {cell(option.help or '')} |"
+    return names, option_default(option), option.help or ""
 
 
 def option_default(option: click.Option) -> str:
@@ -106,9 +130,6 @@ def option_default(option: click.Option) -> str:
     if info is None or info is False or info == () or callable(info):
         return ""
     return f"`{info}`"
-
-
-# --- settings and dataset files -------------------------------------------------------------------------------------
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -186,23 +207,19 @@ def default_text(field: FieldInfo) -> str:
     return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
-def model_section(model: type[BaseModel], heading: str) -> list[str]:
+def model_section(model: type[BaseModel]) -> list[str]:
     """Render one model as a table of its fields."""
-    lines = [f"## {heading}", "", inspect.getdoc(model) or "", "", "| key | value | default | meaning |"]
-    lines.append("|---|---|---|---|")
-    for name, field in model.model_fields.items():
-        kind = type_text(field.annotation) + bounds_text(field.metadata)
-        row = (f"`{name}`", kind, default_text(field), field.description or "")
-        lines.append("| " + " | ".join(cell(text) for text in row) + " |")
-    return lines
+    rows = (
+        (f"`{name}`", type_text(field.annotation) + bounds_text(field.metadata), default_text(field), field.description)
+        for name, field in model.model_fields.items()
+    )
+    described = table("key, value, default, meaning", ((*row, said or "") for *row, said in rows))
+    return [f"## {model.__name__}", "", inspect.getdoc(model) or "", "", *described]
 
 
 def model_page(title: str, intro: str, root: type[BaseModel]) -> str:
     """Render a model and all that stand below it."""
-    lines = [f"# {title}", "", MARK, "", intro]
-    for model in all_models(root):
-        lines += ["", *model_section(model, model.__name__)]
-    return "\n".join(lines) + "\n"
+    return page(title, [intro], *map(model_section, all_models(root)))
 
 
 def settings_page() -> str:
@@ -234,20 +251,9 @@ def exit_codes_page() -> str:
     """Render the table of exit codes."""
     from schemas.errors import EXIT_MEANING, Exit
 
-    lines = [
-        "# Exit codes",
-        "",
-        MARK,
-        "",
-        "Every command ends with one of these. `backfill` ends with the worst of its ",
-    ]
-    lines[-1] += "nights, after all were tried."
-    lines += ["", "| code | name | meaning |", "|---|---|---|"]
-    lines += [f"| {code.value} | {code.name} | {cell(EXIT_MEANING[code])} |" for code in Exit]
-    return "\n".join(lines) + "\n"
-
-
-# --- families and losses --------------------------------------------------------------------------------------------
+    intro = "Every command ends with one of these. `backfill` ends with the worst of its nights, after all were tried."
+    rows = ((str(code.value), code.name, EXIT_MEANING[code]) for code in Exit)
+    return page("Exit codes", [intro], table("code, name, meaning", rows))
 
 
 def families_page() -> str:
@@ -257,27 +263,22 @@ def families_page() -> str:
 
     found = [families.family(name) for name in families.names()]
     found = [family for family in found if is_ours(family.build)]
-    lines = ["# Families and losses", "", MARK, ""]
-    lines.append(
+    intro = (
         "What `detector.family` and `detector.loss` of a dataset file may name, and `Autoencoder(family, loss=...)` in "
         "Python. How to add one: [a family of your own](own-family.md). What they are good for, with pictures: "
         "[the gallery](gallery.md)."
     )
-    lines += [
-        "",
-        "| family | what it is for | makes up rows | paper |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| [`{f.name}`](#{anchor(f.name)}) | {cell(f.use)} | {'yes' if f.prior else ''} | {cell(f.paper)} |"
-        for f in found
-    ]
-    lines += ["", "## Options of every family", "", *options_table(Layered, shared_options())]
-    for family in found:
-        lines += ["", f"## {family.name}", "", cell(inspect.getmodule(family.build).__doc__ or "")]
-        own = [name for name in family.options if name not in shared_options()]
-        lines += ["", *options_table(family.config, [*changed_defaults(family.config), *own])]
-    return "\n".join([*lines, "", *losses_section()]) + "\n"
+    rows = ((f"[`{f.name}`](#{anchor(f.name)})", f.use, "yes" if f.prior else "", f.paper) for f in found)
+    shared = ["## Options of every family", "", *options_table(Layered, shared_options())]
+    listed = table("family, what it is for, makes up rows, paper", rows)
+    return page("Families and losses", [intro], listed, shared, *map(family_section, found), losses_section())
+
+
+def family_section(family: Family) -> list[str]:
+    """Render one family: what its module says of it, and its options."""
+    own = [name for name in family.options if name not in shared_options()]
+    options = options_table(family.config, [*changed_defaults(family.config), *own])
+    return [f"## {family.name}", "", cell(inspect.getmodule(family.build).__doc__ or ""), "", *options]
 
 
 def is_ours(thing: Callable[..., Any]) -> bool:
@@ -303,11 +304,8 @@ def options_table(config: type[Any], names: Iterable[str]) -> list[str]:
     """Render options of a family's config, with the meaning that its docstring gives."""
     hints = typing.get_type_hints(config, include_extras=True)
     meanings = argument_texts(config)
-    rows = [
-        f"| `{name}` | {cell(type_text(hints[name]))} | {json_text(getattr(config, name))} | {cell(meanings[name])} |"
-        for name in names
-    ]
-    return ["| option | value | default | meaning |", "|---|---|---|---|", *rows] if rows else ["No further options."]
+    rows = [(f"`{name}`", type_text(hints[name]), json_text(getattr(config, name)), meanings[name]) for name in names]
+    return table("option, value, default, meaning", rows) if rows else ["No further options."]
 
 
 def json_text(value: Any) -> str:
@@ -329,17 +327,9 @@ def losses_section() -> list[str]:
     from models.losses import loss, loss_names
 
     found = [each for each in map(loss, loss_names()) if is_ours(each.of)]
-    lines = [
-        "## Losses",
-        "",
-        "What a row's reconstruction costs. `binary_crossentropy` needs values within 0 and 1.",
-        "",
-    ]
-    lines += ["| loss | what it is | paper |", "|---|---|---|"]
-    return lines + [f"| `{each.name}` | {cell(inspect.getdoc(each.of) or '')} | {cell(each.paper)} |" for each in found]
-
-
-# --- the doctor -----------------------------------------------------------------------------------------------------
+    intro = "What a row's reconstruction costs. `binary_crossentropy` needs values within 0 and 1."
+    rows = ((f"`{each.name}`", inspect.getdoc(each.of) or "", each.paper) for each in found)
+    return ["## Losses", "", intro, "", *table("loss, what it is, paper", rows)]
 
 
 def doctor_page() -> str:
@@ -362,13 +352,10 @@ def doctor_page() -> str:
         "command."
     )
     examples = ["```sh", "sereno doctor", "sereno --profile=production doctor --json", "```"]
-    lines = ["# What the doctor looks for", "", MARK, "", intro, "", *examples, "", network, ""]
-    lines += ["| check | finds | mend |", "|---|---|---|"]
-    lines += [f"| `{check.name}` | {cell(check.finds)} | {cell(check.mend)} |" for check in checks()]
-    return "\n".join([*lines, "", besides]) + "\n"
+    rows = ((f"`{check.name}`", check.finds, check.mend) for check in checks())
+    listed = table("check, finds, mend", rows)
+    return page("What the doctor looks for", [intro], examples, [network], listed, [besides])
 
-
-# --- pages ----------------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
@@ -378,17 +365,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "families.md": families_page,
     "doctor.md": doctor_page,
 }
-
-
-def anchor(heading: str) -> str:
-    """Return the link target that a heading gets."""
-    kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -_")
-    return kept.replace(" ", "-")
-
-
-def cell(text: str) -> str:
-    """Make a text fit into one cell of a table."""
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def main(arguments: list[str]) -> int:

@@ -33,7 +33,6 @@ from tasks.night import (
     window_of,
 )
 from tasks.notify import send_now, telling_end
-from tasks.notify_incidents import tell_incidents
 from tasks.page_drafts import settle_page
 from tasks.repair import put_right
 from tasks.stage_records import StageRecords
@@ -139,20 +138,11 @@ def _at_work(session: Session, request: NightRequest, due: Due, stages: Sequence
         _through(work, stages)
         _through(work, [report])
         result = conclude(work.night, work.failure)
-        _tell_incidents(work.night)
         if work.failure is None:
             log_lineage(work.night)
         if result.status not in RESUMED:
             forget_run(work.night.services.project, request.dataset.name, request.date, work.night.run.id)
         return result
-
-
-def _tell_incidents(night: Night) -> None:
-    """Write the messages about the night's incidents; one that cannot be made must not cost the night."""
-    try:
-        tell_incidents(night.services, night.dataset, night.request.date)
-    except Exception as error:  # noqa: BLE001 -- the night counts by now, whatever a message does
-        logger.warning("of the night's incidents nobody is told: %s: %s", type(error).__name__, error)
 
 
 def train_only(

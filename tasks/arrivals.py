@@ -60,18 +60,29 @@ def last_change(addresses: tuple[str, ...]) -> float | None:
     return max((Path(address.path).stat().st_mtime for address in parsed if address.is_local), default=None)
 
 
-def changed_since(services: Services, dataset: Dataset, done: Run) -> bool:
-    """Whether the content of a night's files is another than when the night was done.
+def written_since(services: Services, dataset: Dataset, done: Run) -> float | None:
+    """When the newest of a night's files was written, in seconds since 1970; None where that was before the run began.
 
-    Files are read only where one was written after the run began; what they held then stands in the night's report.
+    Returns:
+        None, too, where there are no files, or they cannot be looked at now.
     """
     try:
         changed = last_change(files_of(services, dataset, done.night))
-        if changed is None or changed <= done.started_at.timestamp():
-            return False
+    except (SerenoError, OSError):
+        return None
+    return changed if changed is not None and changed > done.started_at.timestamp() else None
+
+
+def holds_other(services: Services, dataset: Dataset, done: Run) -> bool | None:
+    """Whether a night's files hold something else than when it was done, as its report says; all of them are read.
+
+    Returns:
+        None where that cannot be said now: a file or the report cannot be read.
+    """
+    try:
         report = services.project.report_file(dataset.name, done.night.isoformat(), "json").read_bytes()
         before = sorted(str(file["sha256"]) for file in json.loads(report)["files"])
         request = NightRequest(dataset, done.night)
         return sorted(input_hashes(request, services).values()) != before
     except (SerenoError, OSError, ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -143,6 +143,7 @@ def _scored_night(night: Night, result: NightResult) -> ScoredNight | None:
 
 def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None] | None:
     from tasks.night_incidents import recorded_incidents
+    from tasks.notify_incidents import telling_incidents
     from tasks.report import write_report
 
     if (at := _scored_night(night, result)) is None:
@@ -155,7 +156,8 @@ def _incidents(night: Night, result: NightResult) -> Callable[[Connection], None
             write_report(report, night.services.project.reports / night.dataset.name, draft_of=night.run.id)
 
     shown = page.incidents if page is not None and page.incidents is not None else NightIncidents()
-    return recorded_incidents(at, night.done("incidents"), shown, rewrite)
+    recorded = recorded_incidents(at, night.done("incidents"), shown, rewrite)
+    return all_of(recorded, telling_incidents(night.services, night.dataset, night.request.date))
 
 
 def _status(night: Night, failure: Exception | None) -> Status:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from schemas.errors import ConfigError, SerenoError
+from schemas.errors import SerenoError
 
 if TYPE_CHECKING:
     from infra.runtime.project import Project
@@ -157,5 +157,5 @@ def _open(patient: Patient, stack: ExitStack) -> Services | Finding | None:
         return Finding("state", "ok", "nothing was run yet")
     try:
         return stack.enter_context(open_services(patient.project, patient.settings))
-    except (SerenoError, ConfigError) as error:
+    except SerenoError as error:
         return Finding("state database", "wrong", error.message, error.hint or "", "database")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from infra.runtime.holder import Holder
 from schemas.errors import ConfigError
 from tasks.doctor import Check, Finding, Patient
+
+if TYPE_CHECKING:
+    from infra.runtime.project import Project
 
 LOOPBACK = "127.0.0.1"
 
 
 def _ports(patient: Patient) -> Iterator[Finding]:
     """Whether the service could listen; where it is up itself it has its ports, of course."""
-    if (patient.project.state / "service" / "up.json").exists():
+    if _is_up(patient.project):
         return
     service = patient.settings.service
     wanted = {
@@ -25,6 +31,15 @@ def _ports(patient: Patient) -> Iterator[Finding]:
         if (why := _refused(host, port)) is not None:
             hint = f"set {name} to a free port in sereno.yaml, or to 0 for any"
             yield Finding(name, "note", f"{host}, port {port}: {why}", hint)
+
+
+def _is_up(project: Project) -> bool:
+    """Whether the service is not known to be gone; one that was killed leaves its note behind."""
+    try:
+        told = json.loads((project.state / "service" / "up.json").read_text(encoding="utf-8"))
+        return Holder.parse(str(told["holder"])).alive() is not False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _refused(host: str, port: int) -> str | None:

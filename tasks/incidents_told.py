@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date as Date
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from tasks.incident_views import listed
 
 if TYPE_CHECKING:
     from schemas.dataset import Dataset
+    from schemas.incident_results import Incident
     from tasks.services import Services
 
 
@@ -26,9 +28,12 @@ def told_of(services: Services, dataset: Dataset, night: Date) -> ToldNight:
         dataset: The dataset.
         night: The logical date.
     """
-    wanted = [
-        masked_for(dataset, one) for one in listed(services, dataset, night, over=True) if one.night.told is not None
-    ]
+    return told_among(dataset, night, listed(services, dataset, night, over=True))
+
+
+def told_among(dataset: Dataset, night: Date, found: Iterable[Incident]) -> ToldNight:
+    """Those of a night's incidents that people must be told of; see `told_of`."""
+    wanted = [masked_for(dataset, one) for one in found if one.night.told is not None]
     settings = dataset.incidents
     digest = bool(settings.digest_from) and len(wanted) >= settings.digest_from
     named = wanted[: settings.digest_most]

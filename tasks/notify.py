@@ -48,9 +48,9 @@ def routes_of(
     ]
 
 
-def tell(services: Services, message: Message, *, entity: str | None = None, besides: Collection[str] = ()) -> int:
+def tell(services: Services, message: Message, *, besides: Collection[str] = ()) -> int:
     """Write a message for every route that wants it, and return for how many it is new; see `routes_of`."""
-    routes = routes_of(services, message, entity=entity, besides=besides)
+    routes = routes_of(services, message, besides=besides)
     return services.state.put_notices(message, routes) if routes else 0
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+from collections.abc import Callable, Sequence
 from datetime import date as Date
 from typing import TYPE_CHECKING
 
+from schemas.incidents import SEVERITIES
 from schemas.message import Message
-from tasks.notify import tell
+from tasks.incident_views import incidents_of_night
+from tasks.incidents_told import told_among
+from tasks.notify import telling
 from tasks.notify_messages import IncidentNight, incident_message
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from schemas.dataset import Dataset
     from schemas.incident_results import Incident, ToldNight
     from schemas.incidents import Why
@@ -22,28 +29,41 @@ WHY: dict[Why, str] = {
     "back": "It was muted, and got worse.",
     "still": "It still goes on.",
 }
-SEVERITIES = ("low", "medium", "high", "critical")
+
+logger = logging.getLogger("sereno.notify")
 
 
-def tell_incidents(services: Services, dataset: Dataset, night: Date) -> int:
-    """Write the messages about a night's incidents, and return how many are new; done again it writes none twice.
+def telling_incidents(services: Services, dataset: Dataset, night: Date) -> Callable[[Connection], None] | None:
+    """What writes the messages about a night's incidents, after these, within the transaction of its final row.
+
+    None where nobody is told. A night that is done again writes none twice.
 
     Args:
         services: The stores.
         dataset: The dataset.
-        night: The logical date; its final row is written.
+        night: The logical date.
     """
     if not services.settings.notify.routes:
-        return 0
-    from tasks.incident_views import listed
-    from tasks.incidents_told import told_of
+        return None
 
-    told = told_of(services, dataset, night)
-    if told.digest:
-        return tell(services, _digest(told))
-    # Routes ask for the entity itself, which the message may have masked.
-    entities = {one.id: one.entity for one in listed(services, dataset, night, over=True)}
-    return sum(tell(services, _message(one), entity=entities.get(one.id)) for one in told.incidents)
+    def write(connection: Connection) -> None:
+        for message, entity in _messages(dataset, night, incidents_of_night(connection, dataset, night)):
+            telling(services, message, entity=entity)(connection)
+
+    return write
+
+
+def _messages(dataset: Dataset, night: Date, found: Sequence[Incident]) -> list[tuple[Message, str | None]]:
+    """The messages, each with the entity itself, for which routes ask and which the message may have masked."""
+    try:
+        told = told_among(dataset, night, found)
+        if told.digest:
+            return [(_digest(told), None)]
+        entities = {one.id: one.entity for one in found}
+        return [(_message(one), entities.get(one.id)) for one in told.incidents]
+    except Exception as error:  # noqa: BLE001 -- a message that cannot be made must not cost the night
+        logger.warning("of the night's incidents nobody is told: %s: %s", type(error).__name__, error)
+        return []
 
 
 def _message(one: Incident) -> Message:

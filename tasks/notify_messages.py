@@ -114,7 +114,7 @@ def fault_message(event: Event) -> Message | None:
     )
 
 
-def test_message(route: str, now: datetime, by: str) -> Message:
+def trial_message(route: str, now: datetime, by: str) -> Message:
     """Return what `sereno notify test` sends."""
     return Message(
         kind="test",

@@ -46,10 +46,10 @@ def try_routes(services: Services, names: Sequence[str]) -> list[Trial]:
 
 def _tried(services: Services, name: str) -> Trial:
     from tasks.night import actor
-    from tasks.notify_messages import test_message
+    from tasks.notify_messages import trial_message
 
     start = time.monotonic()
-    reason = send_directly(services, name, test_message(name, datetime.now(UTC), actor()))
+    reason = send_directly(services, name, trial_message(name, datetime.now(UTC), actor()))
     return Trial(name, reason is None, reason or "", round(time.monotonic() - start, 3))
 
 

@@ -8,6 +8,7 @@ from datetime import date as Date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.runtime.state_database import all_of
 from schemas.incident_results import NightIncidents
 from schemas.results import NightResult
 from tasks.night_incidents import FoundIncidents, ScoredNight, find_incidents, recorded_incidents, would_show
@@ -42,13 +43,7 @@ class ReleasedIncidents:
         self, released: Callable[[Connection], None], rewrite: Callable[[NightIncidents], None]
     ) -> Callable[[Connection], None]:
         """What is written with the final row: who released what, and the incidents."""
-        write = recorded_incidents(self.at, self.found, self.shown, rewrite)
-
-        def both(connection: Connection) -> None:
-            released(connection)
-            write(connection)
-
-        return both
+        return all_of(released, recorded_incidents(self.at, self.found, self.shown, rewrite))
 
 
 def released_incidents(

@@ -18,8 +18,8 @@ def plan_runs(services: Services, name: str) -> Plan:
     kept = services.settings.retention.runs
     if kept is None:
         return Plan()
-    found = services.state.silent_runs(datetime.now(UTC) - kept, name).get(name)
-    if found is None:
+    found = services.state.silent_runs(name, datetime.now(UTC) - kept)
+    if not found.seqs:
         return Plan()
     numbers = tuple(map(str, found.seqs))
     why = f"older than {kept.days} days, and later runs stand for them"

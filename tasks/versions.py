@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from schemas.dataset import Dataset
     from tasks.services import Services
 
-SHOWN_METRICS = ("held_out_loss", "loss", "threshold", "calibration_alert_share", "epochs", "seconds")
 DIFF_NIGHTS = 7
 DIFF_ROWS = 5_000
 

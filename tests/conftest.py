@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -244,3 +244,12 @@ def mailbox():
     server = Mailbox()
     yield server
     server.close()
+
+
+@pytest.fixture
+def dead_process():
+    """A process that is gone, whose number another one has by now."""
+    from infra.runtime.holder import Holder
+
+    here = Holder.this_process()
+    return replace(here, start=f"{here.start}9")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 LATELY = timedelta(days=2)
 MOST = 20
-FAULTS = ("warning", "error")
 
 
 def service_of(services: Services, dataset: str | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from infra.dashboard.caller import Caller, Stores, needs
 from infra.dashboard.nights import list_datasets
 from infra.dashboard.problems import DESCRIPTION, problems
-from infra.dashboard.written import request_answer
+from infra.dashboard.written import event_answer, request_answer
 from tasks.report_text import visible
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def status_page(stores: Stores, caller: Caller) -> HTMLResponse:
     """
     state = stores.state
     page = _templates().get_template("status.html")
+    faults = state.events(levels=["warning", "error"], limit=MOST_FAULTS)
     return HTMLResponse(
         page.render(
             project=stores.project.root.name,
@@ -42,7 +43,7 @@ def status_page(stores: Stores, caller: Caller) -> HTMLResponse:
             caller=caller,
             datasets=list_datasets(stores),
             requests=[request_answer(request) for request in state.open_requests()[:MOST_REQUESTS]],
-            faults=state.events(levels=["warning", "error"], limit=MOST_FAULTS),
+            faults=[event_answer(stores.project, event) for event in faults],
         )
     )
 

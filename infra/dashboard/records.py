@@ -64,7 +64,7 @@ def list_events(
         since=since,
         limit=limit,
     )
-    return [event_answer(event) for event in found]
+    return [event_answer(stores.project, event) for event in found]
 
 
 @admin.get("/tokens", responses=problems())

@@ -38,16 +38,8 @@ def make_server(
     """
     import uvicorn
 
-    class Server(uvicorn.Server):
-        """Says when it answers."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            if not self.should_exit and answers is not None:
-                answers()
-
     certificate, key = _checked_certificate(settings, root)
-    return Server(
+    return server_that_says(
         uvicorn.Config(
             app,
             http="h11",
@@ -65,8 +57,24 @@ def make_server(
             timeout_graceful_shutdown=2,
             ssl_certfile=certificate,
             ssl_keyfile=key,
-        )
+        ),
+        answers or (lambda: None),
     )
+
+
+def server_that_says(config: uvicorn.Config, answers: Callable[[], object]) -> uvicorn.Server:
+    """Return a server, not started, that calls a function once it answers."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it answers."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if not self.should_exit:
+                answers()
+
+    return Server(config)
 
 
 def say_on(pipe: int) -> Callable[[], None]:

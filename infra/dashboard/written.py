@@ -40,7 +40,7 @@ def run_answer(project: Project, run: Run) -> RunAnswer:
         status=run.status,
         started_at=run.started_at,
         ended_at=run.ended_at,
-        reason=result.reason.replace(f"{project.root}/", ""),
+        reason=_shown(project, result.reason),
         rows=result.rows,
         alerts=result.alerts,
         version=result.model.version,
@@ -49,12 +49,12 @@ def run_answer(project: Project, run: Run) -> RunAnswer:
 
 
 def night_result(project: Project, run: Run) -> NightResult:
-    """What a run ended with; no path of this machine is in it."""
-    result, root = result_of(run), f"{project.root}/"
+    """What a run ended with."""
+    result = result_of(run)
     return result.model_copy(
         update={
-            "reason": result.reason.replace(root, ""),
-            "warnings": tuple(warning.replace(root, "") for warning in result.warnings),
+            "reason": _shown(project, result.reason),
+            "warnings": tuple(_shown(project, warning) for warning in result.warnings),
             "report": report_path(project, run.dataset, run.night),
         }
     )
@@ -64,6 +64,11 @@ def report_path(project: Project, dataset: str, night: date) -> str | None:
     """Path of a night's report here, None where there is none."""
     page = project.report_file(dataset, night.isoformat())
     return f"{API}/datasets/{dataset}/nights/{night}/report" if page.is_file() else None
+
+
+def _shown(project: Project, text: str) -> str:
+    """A text for whoever calls over the network, who is told nothing of the machine's folders."""
+    return text.replace(f"{project.root}/", "")
 
 
 def asked_answer(request: Request) -> AskedAnswer:
@@ -99,7 +104,7 @@ def _asked(request: Request) -> dict[str, Any]:
     }
 
 
-def event_answer(event: Event) -> EventAnswer:
+def event_answer(project: Project, event: Event) -> EventAnswer:
     """An event."""
     if event.id is None or event.at is None:
         raise ValueError("only what was written has a number and a moment")
@@ -111,7 +116,7 @@ def event_answer(event: Event) -> EventAnswer:
         dataset=event.dataset,
         date=event.night,
         actor=event.actor,
-        text=event.text,
+        text=_shown(project, event.text),
         detail=dict(event.detail),
     )
 

@@ -6,15 +6,16 @@ at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine, Insert, RowMapping, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from infra.runtime.events import Event, write_event
+from infra.runtime.moved_on import move_on
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import notices
 from schemas.failpoints import durable
@@ -23,7 +24,6 @@ from schemas.message import Message
 NoticeStatus: TypeAlias = Literal["waiting", "sending", "sent", "failed", "forgotten"]
 """`sending`: a process is at it, until `not_before`, when another takes it over. `failed`: it was given up."""
 
-NOTICE_STATUSES: tuple[NoticeStatus, ...] = get_args(NoticeStatus)
 NOTICE_FAILED = "notice_failed"
 """The kind of the event that a message was given up."""
 
@@ -138,19 +138,13 @@ class NoticeStore:
             next_try: When it is tried again; None gives it up, which is an event of its own.
         """
         refused = {"status": "failed" if next_try is None else "waiting", "error": error, "not_before": next_try or now}
-        also = _gives_up(notice, error, now) if next_try is None else None
-        return self._change_notice(notice, refused, also)
+        return self._change_notice(notice, refused, _given_up(notice, error, now) if next_try is None else None)
 
-    def revive_notices(self, now: datetime, route: str | None = None) -> int:
+    def revive_notices(self, now: datetime) -> int:
         """Let messages that were given up wait again, as if they had not been tried yet; return how many."""
-        wanted = [notices.c.status == "failed"]
-        if route is not None:
-            wanted.append(notices.c.route == route)
+        query = update(notices).where(notices.c.status == "failed")
         with writing(self._engine) as connection:
-            changed = connection.execute(
-                update(notices).where(*wanted).values(status="waiting", attempts=0, not_before=now)
-            )
-        return changed.rowcount
+            return connection.execute(query.values(status="waiting", attempts=0, not_before=now)).rowcount
 
     def forget_notices(self, actor: str, numbers: Iterable[int] | None = None) -> int:
         """Let nobody be reminded of messages that were given up: all, or those of the numbers; return how many.
@@ -168,30 +162,17 @@ class NoticeStore:
                 write_event(connection, Event("notices_forgotten", said, actor=actor, detail={"notices": gone}))
         return len(gone)
 
-    def _change_notice(
-        self, notice: Notice, values: dict[str, Any], also: Callable[[Connection], None] | None = None
-    ) -> Notice | None:
-        unchanged = (
-            notices.c.id == notice.id,
-            notices.c.status == notice.status,
-            notices.c.attempts == notice.attempts,
-        )
+    def _change_notice(self, notice: Notice, values: dict[str, Any], said: Event | None = None) -> Notice | None:
         with writing(self._engine) as connection:
-            row = (
-                connection.execute(update(notices).where(*unchanged).values(values).returning(*notices.c))
-                .mappings()
-                .first()
-            )
-            if row is not None and also is not None:
-                also(connection)
+            row = move_on(connection, notices, notice, values)
+            if row is not None and said is not None:
+                write_event(connection, said)
         return None if row is None else _as_notice(row)
 
 
-def write_notices(
-    connection: Connection, message: Message, routes: Iterable[str], *, now: datetime | None = None
-) -> int:
+def write_notices(connection: Connection, message: Message, routes: Iterable[str]) -> int:
     """Write a message for each of the routes within a transaction that is open; see `NoticeStore.put_notices`."""
-    moment = now or datetime.now(UTC)
+    moment = datetime.now(UTC)
     row = {
         "kind": message.kind,
         "dataset": message.dataset,
@@ -218,9 +199,9 @@ def _unless_told(connection: Connection) -> Insert:
     return sqlite.insert(notices).on_conflict_do_nothing(index_elements=["about", "route"])
 
 
-def _gives_up(notice: Notice, error: str, now: datetime) -> Callable[[Connection], None]:
+def _given_up(notice: Notice, error: str, now: datetime) -> Event:
     message, tries = notice.message, f"{notice.attempts} {'try' if notice.attempts == 1 else 'tries'}"
-    event = Event(
+    return Event(
         NOTICE_FAILED,
         f"The route `{notice.route}` did not take a message in {tries}: {error} (the message: {message.subject})",
         level="error",
@@ -229,11 +210,6 @@ def _gives_up(notice: Notice, error: str, now: datetime) -> Callable[[Connection
         detail={"notice": notice.id, "route": notice.route, "kind": message.kind, "about": message.about},
         at=now,
     )
-
-    def write(connection: Connection) -> None:
-        write_event(connection, event)
-
-    return write
 
 
 def _as_notice(row: RowMapping) -> Notice:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, RowMapping, case, insert, select, upd
 from sqlalchemy.exc import IntegrityError
 
 from infra.runtime.events import Event, write_event
+from infra.runtime.moved_on import move_on
 from infra.runtime.nights import Night, as_night
 from infra.runtime.state_database import reading, writing
 from infra.runtime.state_tables import requests, schedule_switches
@@ -144,8 +145,13 @@ class RequestStore:
             for row in rows
         }
 
-    def ask(self, asked: Asked, now: datetime | None = None) -> Request | None:
+    def ask(self, asked: Asked, now: datetime | None = None, *, left_out: str = "") -> Request | None:
         """Write down what is to be done.
+
+        Args:
+            asked: What.
+            now: The moment.
+            left_out: Why it is not done after all: it stands there as cancelled from the beginning.
 
         Returns:
             The request, or the one that its actor asked for under the same key before; None where the schedule asked
@@ -163,9 +169,9 @@ class RequestStore:
             "due_at": asked.due_at or moment,
             "not_before": asked.due_at or moment,
             "deadline": asked.deadline,
-            "status": "waiting",
+            "status": "cancelled" if left_out else "waiting",
             "attempts": 0,
-            "reason": "",
+            "reason": left_out,
             "changed_at": moment,
             "asker_key": asked.key,
         }
@@ -207,7 +213,6 @@ class RequestStore:
         *,
         night: Night | None = None,
         statuses: Iterable[RequestStatus] | None = None,
-        origins: Iterable[Origin] | None = None,
         before: int | None = None,
         limit: int | None = None,
     ) -> list[Request]:
@@ -219,8 +224,6 @@ class RequestStore:
             query = query.where(requests.c.night == as_night(night).isoformat())
         if statuses is not None:
             query = query.where(requests.c.status.in_(list(statuses)))
-        if origins is not None:
-            query = query.where(requests.c.origin.in_(list(origins)))
         if before is not None:
             query = query.where(requests.c.id < before)
         with reading(self._engine) as connection:
@@ -252,26 +255,16 @@ class RequestStore:
             **values: Columns `attempts`, `reason`, `flow_run`, `not_before`.
         """
         changed = {"status": status, "changed_at": now or datetime.now(UTC), **values}
-        unchanged = (
-            requests.c.id == request.id,
-            requests.c.status == request.status,
-            requests.c.attempts == request.attempts,
-        )
         with writing(self._engine) as connection:
-            row = (
-                connection.execute(update(requests).where(*unchanged).values(changed).returning(*requests.c))
-                .mappings()
-                .first()
-            )
+            row = move_on(connection, requests, request, changed)
         return None if row is None else _as_request(row)
 
-    def cancel_request(self, number: int, actor: str, *, now: datetime | None = None) -> Request:
+    def cancel_request(self, number: int, actor: str) -> Request:
         """Call off what is still to be done: what waits is cancelled, what was started is told to end.
 
         Args:
             number: The request's number.
             actor: Who calls it off.
-            now: The moment.
 
         Returns:
             The request as it stands then; one that was called off before stays as it is.
@@ -282,7 +275,7 @@ class RequestStore:
         called_off = {
             "status": case((requests.c.status == "waiting", "cancelled"), else_="cancelling"),
             "reason": f"cancelled by {actor}",
-            "changed_at": now or datetime.now(UTC),
+            "changed_at": datetime.now(UTC),
         }
         wanted = (requests.c.id == number, requests.c.status.in_(["waiting", "started"]))
         query = update(requests).where(*wanted).values(called_off).returning(*requests.c)

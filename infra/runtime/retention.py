@@ -102,26 +102,20 @@ class RetentionStore:
             newest = {row.night: (row.gone or {}).get(table) for row in connection.execute(query)}
         return {date.fromisoformat(night) for night, day in newest.items() if day is not None}
 
-    def silent_runs(self, before: datetime, dataset: str | None = None) -> dict[str, SilentRuns]:
-        """Return, by dataset, the runs that ended before a moment and say nothing that is not said elsewhere.
+    def silent_runs(self, dataset: str, before: datetime) -> SilentRuns:
+        """Return the runs that ended before a moment and say nothing that is not said elsewhere.
 
         Of each night there stay the newest run, the newest and the newest done one of each kind, the newest that wrote
         each table, those with which a person accepted the night, and those that ledger, releases or incidents name.
         """
         size = func.length(cast(runs.c.result, String)) + func.length(cast(runs.c.counters, String))
-        names = ("seq", "id", "dataset", "night", "kind", "status", "ended_at", "versions", "accepted_by")
-        query = select(*(runs.c[name] for name in names), size.label("bytes")).order_by(runs.c.seq.desc())
-        if dataset is not None:
-            query = query.where(runs.c.dataset == dataset)
+        names = ("seq", "id", "night", "kind", "status", "ended_at", "versions", "accepted_by")
+        query = select(*(runs.c[name] for name in names), size.label("bytes")).where(runs.c.dataset == dataset)
         with reading(self._engine) as connection:
             named = {run_id for table in _NAMING for run_id in connection.execute(select(table.c.run_id)).scalars()}
-            rows = connection.execute(query).mappings().all()
-        found: dict[str, SilentRuns] = {}
-        for row in _unneeded(rows, named):
-            if row["ended_at"] is not None and row["ended_at"] < before:
-                one = found.setdefault(row["dataset"], SilentRuns([], 0))
-                found[row["dataset"]] = SilentRuns([*one.seqs, row["seq"]], one.bytes + int(row["bytes"] or 0))
-        return found
+            rows = connection.execute(query.order_by(runs.c.seq.desc())).mappings().all()
+        found = [row for row in _unneeded(rows, named) if row["ended_at"] is not None and row["ended_at"] < before]
+        return SilentRuns([row["seq"] for row in found], sum(int(row["bytes"] or 0) for row in found))
 
     def forget_runs(self, seqs: Sequence[int]) -> None:
         """Delete rows of runs, and of what they read; `silent_runs` says which may go."""
@@ -155,7 +149,7 @@ def _unneeded(rows: Sequence[RowMapping], named: set[str | None]) -> Iterator[Ro
         counts = row["status"] in COUNTING
         says = {("newest",), ("kind", row["kind"]), *(("wrote", table) for table in row["versions"] if counts)}
         says |= {("done", row["kind"])} if row["status"] == "done" else set()
-        new = {(row["dataset"], row["night"], *what) for what in says} - seen
+        new = {(row["night"], *what) for what in says} - seen
         seen |= new
         if not new and not row["accepted_by"] and row["id"] not in named and row["status"] != "running":
             yield row

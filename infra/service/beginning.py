@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from infra.runtime.events import Event
+from infra.service.faults import each_by_itself
 from tasks.arrivals import has_arrived
 from tasks.due_nights import blackout_ends
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from infra.service.launcher import Launcher
     from infra.service.watched import Watched
     from tasks.services import Services
+
+WITHOUT_DATASET = "waits: its dataset file is missing or wrong"
 
 
 class Beginning:
@@ -38,6 +41,7 @@ class Beginning:
         requests = self._services.state.open_requests()
         busy = Counter(request.asked.dataset for request in requests if request.status != "waiting")
         held: set[str] = set()
+        starting: list[Request] = []
         for request in sorted((one for one in requests if one.status == "waiting"), key=_order):
             remind(self._services, request, now)
             dataset, by_itself = request.asked.dataset, request.asked.origin in ("schedule", "file")
@@ -54,14 +58,15 @@ class Beginning:
                 held.add(dataset)
                 self._say(request, why)
             else:
-                self._start(request, now)
+                starting.append(request)
                 busy[dataset] += 1
+        each_by_itself(starting, lambda request: self._start(request, now))
 
     def _waits_for(self, request: Request, now: datetime) -> str | None:
         asked = request.asked
         dataset = self._watched.datasets.get(asked.dataset)
         if dataset is None:
-            return "waits: its dataset file is missing or wrong"
+            return WITHOUT_DATASET
         schedule = dataset.schedule
         if schedule is None or asked.origin not in ("schedule", "file"):
             return None

@@ -92,11 +92,9 @@ def _end(services: Services, run: Run) -> str:
     holder = Holder.parse(run.holder)
     if holder.alive() is None:
         return "asked"
-    how = "ended" if _ends(holder) else "killed"
+    how = "ended" if _is_ended_by(holder, signal.SIGTERM) else "killed"
     if how == "killed":
-        with suppress(ProcessLookupError):
-            os.kill(holder.pid, signal.SIGKILL)
-        _wait_for(holder, GIVE_UP_SECONDS)
+        _is_ended_by(holder, signal.SIGKILL)
     # Whatever it left half done is put right now, and the night may be begun again at once.
     from tasks.repair import put_right
 
@@ -104,14 +102,12 @@ def _end(services: Services, run: Run) -> str:
     return how
 
 
-def _ends(holder: Holder) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(holder.pid, signal.SIGTERM)
-    return _wait_for(holder, GIVE_UP_SECONDS)
-
-
-def _wait_for(holder: Holder, seconds: float) -> bool:
-    ends = time.monotonic() + seconds
+def _is_ended_by(holder: Holder, number: signal.Signals) -> bool:
+    # The number of a process that died may be another's by now.
+    if holder.alive():
+        with suppress(ProcessLookupError):
+            os.kill(holder.pid, number)
+    ends = time.monotonic() + GIVE_UP_SECONDS
     while holder.alive():
         if time.monotonic() > ends:
             return False

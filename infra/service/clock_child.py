@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from infra.runtime.child_side import end_with_input
 from infra.runtime.signals import die_with_parent
+from schemas.errors import SerenoError
+from schemas.spelling import spelled_out
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -88,15 +90,20 @@ class Deployments:
             clock.faults.ends(what, "Prefect has the deployments.")
 
 
-def main(arguments: list[str]) -> None:
-    """Take the pipe and the parent from the command line, and keep time."""
+def main(arguments: list[str]) -> int:
+    """Take the pipe and the parent from the command line, keep time, and return the exit code."""
     _, ready, parent = (int(argument) for argument in arguments)
     if parent:
         die_with_parent(parent)
     stop = threading.Event()
     end_with_input(stop.set)
-    keep_time(ready, stop)
+    try:
+        keep_time(ready, stop)
+    except SerenoError as error:
+        sys.stderr.write(spelled_out(f"error: {error}\n"))
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

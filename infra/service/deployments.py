@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from infra.runtime.requests import Work
+from infra.runtime.requests import KINDS, Work
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 POOL = "sereno"
 SILENCE = "sereno: a flow run that says nothing any more"
 SILENT = timedelta(seconds=120)
-KINDS: tuple[Work, ...] = get_args(Work)
 ABOUT: dict[Work, str] = {
     "nightly": "One night: ingest, validate, train, score, report.",
     "validation": "Ingest and validate one night only.",
@@ -47,18 +46,13 @@ class Deployed:
         return f"{self.kind}/{self.dataset}"
 
 
-def deploy(client: SyncPrefectClient, project: Project, datasets: Iterable[str]) -> list[Deployed]:
-    """Create or update the work pool and each dataset's deployments, and remove those of datasets that are gone.
-
-    Returns:
-        What there is now.
-    """
+def deploy(client: SyncPrefectClient, project: Project, datasets: Iterable[str]) -> None:
+    """Create or update the work pool and each dataset's deployments, and remove those of datasets that are gone."""
     wanted = [Deployed(kind, dataset) for dataset in datasets for kind in KINDS]
     _make_pool(client)
     for deployed in wanted:
         _deploy(client, project, deployed)
     _remove_others(client, wanted)
-    return wanted
 
 
 def watch_silence(client: SyncPrefectClient) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from infra.runtime.events import Event, EventStore
+from infra.runtime.logs import SecretFilter
 from schemas.errors import StateError
+
+T = TypeVar("T")
 
 logger = logging.getLogger("sereno.clock")
 
@@ -30,15 +36,19 @@ class Faults:
         """Something is wrong; said once for as long as it stays so."""
         if what not in self._present:
             self._present.add(what)
-            logger.warning("%s", text)
-            self.tell(Event(kind, text, "error", dataset, at=datetime.now(UTC)))
+            self._say(Event(kind, text, "error", dataset))
 
     def ends(self, what: str, text: str) -> None:
         """It is right again, where it was wrong."""
         if what in self._present:
             self._present.remove(what)
-            logger.warning("%s", text)
-            self.tell(Event("service_well", text, at=datetime.now(UTC)))
+            self._say(Event("service_well", text))
+
+    def _say(self, event: Event) -> None:
+        # The words of an error may be anybody's, and quote the address that did not answer.
+        text = SecretFilter().mask(event.text)
+        logger.warning("%s", text)
+        self.tell(replace(event, text=text, at=datetime.now(UTC)))
 
     def tell(self, event: Event) -> None:
         """Write down what happened, now or as soon as that is possible."""
@@ -56,3 +66,19 @@ class Faults:
             while self._untold:
                 self._state.tell(self._untold[0])
                 del self._untold[0]
+
+
+def each_by_itself(things: Iterable[T], do: Callable[[T], None]) -> None:
+    """Do something with each thing: where that fails, the others have their turn all the same.
+
+    Raises:
+        Exception: The first error, after all had their turn.
+    """
+    errors: list[Exception] = []
+    for thing in things:
+        try:
+            do(thing)
+        except Exception as error:  # noqa: BLE001 -- it is raised below, whatever it is
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -92,7 +92,7 @@ class PrefectLauncher(Launcher):
             deployment.id,
             parameters={**_parameters(request), "project": project},
             tags=[f"request:{request.id}", *([f"night:{asked.night}"] if asked.night else [])],
-            idempotency_key=f"request {request.id} attempt {request.attempts}",
+            idempotency_key=attempt_key(request),
         )
         return str(made.id)
 
@@ -125,6 +125,14 @@ class PrefectLauncher(Launcher):
             self._client.set_flow_run_state(UUID(flow_run), state, force=True)
         except ObjectNotFound:
             return
+
+
+def attempt_key(request: Request) -> str:
+    """What an attempt of a request is called, so that it is one flow run however often it is started.
+
+    Its number alone does not do: what the service itself stopped is not counted, and the next one has the same number.
+    """
+    return f"request {request.id} attempt {request.attempts} of {request.changed_at.isoformat()}"
 
 
 def _parameters(request: Request) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from infra.dashboard.serve import server_that_says
 from infra.runtime.child_server import end_with_parent, taken_over
 
 AUTH = "_SERENO_MLFLOW_AUTH"
@@ -55,17 +56,9 @@ def serve(listening: socket.socket, ready: int, auth: str) -> None:
     import uvicorn
     from mlflow.server.fastapi_app import app
 
-    class Server(uvicorn.Server):
-        """Says when it answers."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            if not self.should_exit:
-                os.write(ready, b"1")
-
-    server = Server(
-        uvicorn.Config(AsksForPassword(app, auth), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    )
+    asks = AsksForPassword(app, auth)
+    config = uvicorn.Config(asks, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    server = server_that_says(config, lambda: os.write(ready, b"1"))
     end_with_parent(server)
     server.run(sockets=[listening])
     os._exit(0 if server.started else 3)

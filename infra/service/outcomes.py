@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from flows.at_work import STOPPED
 from infra.runtime.events import Event
-from infra.service.beginning import launch, remind
+from infra.service.beginning import WITHOUT_DATASET, launch, remind
+from infra.service.faults import each_by_itself
 
 if TYPE_CHECKING:
     from infra.runtime.requests import Request, RequestStatus
@@ -53,17 +54,22 @@ class Outcomes:
         open_requests = self._services.state.open_requests()
         started = [request for request in open_requests if request.status != "waiting"]
         stands = self._launcher.look([request.flow_run for request in started if request.flow_run])
-        for request in started:
+
+        def look_at(request: Request) -> None:
             remind(self._services, request, now)
             if request.flow_run is None:
                 self._without_flow_run(request, now)
             else:
                 self._move(request, stands[request.flow_run], now)
 
+        each_by_itself(started, look_at)
+
     def _without_flow_run(self, request: Request, now: datetime) -> None:
         """The service ended between two writes, or the server was away."""
         if request.status == "cancelling":
             self._over(request, "cancelled", "cancelled before it began", now)
+        elif request.asked.dataset not in self._watched.datasets:
+            self._uncounted(request, WITHOUT_DATASET, now)
         else:
             launch(self._services, self._launcher, request, now)
 
@@ -119,19 +125,17 @@ class Outcomes:
             self._over(request, "cancelled", "cancelled", now)
             return
         if self._was_stopped(request):
-            self._services.state.change_request(
-                request,
-                "waiting",
-                now=now,
-                attempts=request.attempts - 1,
-                reason="the service was stopped",
-                flow_run=None,
-            )
+            self._uncounted(request, "the service was stopped", now)
             return
         asked = request.asked
         text = f"{asked.dataset} {asked.night or asked.kind}: the run died ({why or 'without a word'})"
         self._services.state.tell(Event("run_died", text, "warning", asked.dataset, asked.night))
         self._again(request, why, now, at_once=request.attempts == 1)
+
+    def _uncounted(self, request: Request, why: str, now: datetime) -> None:
+        """Begin it again as if this attempt had not been."""
+        attempts = request.attempts - 1
+        self._services.state.change_request(request, "waiting", now=now, attempts=attempts, reason=why, flow_run=None)
 
     def _was_stopped(self, request: Request) -> bool:
         """Whether the run gave its night up in good order, as the service was stopped; that is nobody's fault."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.runtime.events import Event
 from infra.runtime.requests import OPEN, Asked
-from tasks.arrivals import changed_since, has_arrived
+from infra.service.faults import each_by_itself
+from tasks.arrivals import has_arrived, holds_other, written_since
 from tasks.due_nights import DueNight, due_between
 
 if TYPE_CHECKING:
-    from infra.runtime.requests import Origin, Request, Switch
+    from collections.abc import Mapping
+
+    from infra.runtime.requests import Origin, Switch
     from infra.runtime.runs import Run
     from infra.service.watched import Watched
     from schemas.dataset import Dataset
@@ -37,20 +40,22 @@ class Planning:
         self._watched = watched
         self._now = datetime.now(UTC)
         self._looked: dict[str, datetime] = {}
-        self._told: set[tuple[str, date, float]] = set()
+        self._compared: dict[tuple[str, date], Mapping[str, Any]] = {}
 
     def plan(self, now: datetime) -> None:
         """Ask for what is due by now."""
         self._now = now
         switches = self._services.state.switches()
-        for name, dataset in self._watched.datasets.items():
-            switch = switches.get(name)
-            if dataset.schedule is None or switch is None or not switch.enabled:
-                continue
-            self._plan_times(dataset, dataset.schedule, switch, now)
-            if now - self._looked.get(name, now - LOOK_EVERY) >= LOOK_EVERY:
-                self._looked[name] = now
-                self._plan_files(dataset, dataset.schedule, switch, now)
+        on = [one for name, one in self._watched.datasets.items() if name in switches and switches[name].enabled]
+        each_by_itself(on, lambda dataset: self._plan_dataset(dataset, switches[dataset.name], now))
+
+    def _plan_dataset(self, dataset: Dataset, switch: Switch, now: datetime) -> None:
+        if dataset.schedule is None:
+            return
+        self._plan_times(dataset, dataset.schedule, switch, now)
+        if now - self._looked.get(dataset.name, now - LOOK_EVERY) >= LOOK_EVERY:
+            self._looked[dataset.name] = now
+            self._plan_files(dataset, dataset.schedule, switch, now)
 
     def _plan_times(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
         # A year back at most: whoever enables a schedule with an old date means the nights of now.
@@ -59,7 +64,7 @@ class Planning:
         due = [one for one in due_between(schedule, first, now) if one.night not in asked]
         left_out = due[: max(0, len(due) - max(1, schedule.catch_up))]
         if left_out:
-            self._leave_out(dataset, left_out, now)
+            self._leave_out(dataset, left_out)
         kept = due[len(left_out) :]
         for one in kept:
             # A night that was missed cannot be in time any more; it has as long as it would have had.
@@ -72,13 +77,11 @@ class Planning:
             text = f"{dataset.name}: {len(missed)} nights were missed, {first} to {last}; they are done now, in order."
             self._services.state.tell(Event("nights_caught_up", text, "warning", dataset.name, last))
 
-    def _leave_out(self, dataset: Dataset, nights: list[DueNight], now: datetime) -> None:
+    def _leave_out(self, dataset: Dataset, nights: list[DueNight]) -> None:
         """Say of nights that were missed long ago that they are left out; they stand among the requests."""
         for one in nights:
-            asked = self._ask(dataset, one.night, "schedule", train=False, due=one)
-            if asked is not None:
-                why = "missed, and more than `catch_up` nights ago"
-                self._services.state.change_request(asked, "cancelled", now=now, reason=why)
+            why = "missed, and more than `catch_up` nights ago"
+            self._ask(dataset, one.night, "schedule", train=False, due=one, left_out=why)
         first, last = nights[0].night, nights[-1].night
         text = (
             f"{dataset.name}: {len(nights)} missed nights, {first} to {last}, are more than `catch_up` and are left "
@@ -87,21 +90,18 @@ class Planning:
         self._services.state.tell(Event("nights_left_out", text, "warning", dataset.name, last))
 
     def _ask(
-        self, dataset: Dataset, night: date, origin: Origin, *, train: bool, due: DueNight | None = None
-    ) -> Request | None:
-        return self._services.state.ask(
-            Asked(
-                dataset.name,
-                "nightly",
-                origin,
-                SERENO,
-                night,
-                {"train": train},
-                due_at=due.due_at if due else None,
-                deadline=due.deadline if due else None,
-            ),
-            self._now,
-        )
+        self,
+        dataset: Dataset,
+        night: date,
+        origin: Origin,
+        *,
+        train: bool,
+        due: DueNight | None = None,
+        left_out: str = "",
+    ) -> None:
+        due_at, deadline = (due.due_at, due.deadline) if due else (None, None)
+        asked = Asked(dataset.name, "nightly", origin, SERENO, night, {"train": train}, due_at, deadline)
+        self._services.state.ask(asked, self._now, left_out=left_out)
 
     def _plan_files(self, dataset: Dataset, schedule: ScheduleSettings, switch: Switch, now: datetime) -> None:
         today = now.astimezone(schedule.zone).date()
@@ -133,20 +133,28 @@ class Planning:
             self._services.state.tell(Event("file_late", text, "warning", dataset.name, night))
 
     def _see_changes(self, dataset: Dataset, schedule: ScheduleSettings, run: Run) -> None:
-        from tasks.arrivals import files_of, last_change
-
-        if not changed_since(self._services, dataset, run):
+        written = written_since(self._services, dataset, run)
+        seen = {"run": run.id, "written": written}
+        if written is None or self._compared.get((dataset.name, run.night)) == seen:
             return
         if not has_arrived(self._services, dataset, run.night, schedule.settle):
             return
-        seen = (dataset.name, run.night, last_change(files_of(self._services, dataset, run.night)) or 0.0)
-        if seen in self._told:
-            return
-        self._told.add(seen)
+        changed = holds_other(self._services, dataset, run)
+        if changed is not None:
+            self._compared[dataset.name, run.night] = seen
+        if changed and not self._is_told(run, seen):
+            self._changed(dataset, schedule, run, seen)
+
+    def _is_told(self, run: Run, seen: Mapping[str, Any]) -> bool:
+        told = self._services.state.events(run.dataset, night=run.night, kinds=["file_changed"], limit=1)
+        return bool(told) and told[0].detail == seen
+
+    def _changed(self, dataset: Dataset, schedule: ScheduleSettings, run: Run, seen: Mapping[str, Any]) -> None:
         again = schedule.changed == "run"
+        if again:
+            # Before it is told: what is told already is not asked for any more.
+            self._ask(dataset, run.night, "file", train=schedule.train)
         text = f"{dataset.name} {run.night}: its files changed after the night was done; " + (
             "it is done again." if again else f"do it again with: sereno run {dataset.name} --date {run.night}"
         )
-        self._services.state.tell(Event("file_changed", text, "warning", dataset.name, run.night))
-        if again:
-            self._ask(dataset, run.night, "file", train=schedule.train)
+        self._services.state.tell(Event("file_changed", text, "warning", dataset.name, run.night, detail=seen))

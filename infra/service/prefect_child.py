@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from infra.dashboard.serve import server_that_says
 from infra.runtime.child_server import end_with_parent, taken_over
 from infra.service.prefect_private import migrated_marker
 
@@ -24,26 +25,20 @@ def serve(listening: socket.socket, ready: int) -> None:
 
     import uvicorn
 
-    class Server(uvicorn.Server):
-        """Says when it answers."""
+    def answers() -> None:
+        migrated.touch()
+        os.write(ready, b"1")
+        if lock is not None:
+            lock.close()
 
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            if not self.should_exit:
-                migrated.touch()
-                os.write(ready, b"1")
-            if lock is not None:
-                lock.close()
-
-    server = Server(
-        uvicorn.Config(
-            "prefect.server.api.server:create_app",
-            factory=True,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
+    config = uvicorn.Config(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
     )
+    server = server_that_says(config, answers)
     end_with_parent(server)
     server.run(sockets=[listening])
     # Tearing down the interpreter takes seconds and saves nothing.

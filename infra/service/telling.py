@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from infra.runtime.refusals import described_error
+from infra.service.faults import each_by_itself
 from tasks.notify import routes_of, send_waiting, tell, tell_fault
 from tasks.notify_messages import fault_message, no_report_message
 from tasks.notify_trial import send_directly
@@ -48,11 +48,13 @@ class Telling:
         """Tell and send until told to stop."""
         while not stop.wait(LOOK_SECONDS):
             try:
-                self.tell()
-                send_waiting(self._services)
+                each_by_itself((self._tell_by_database, self._tell_without_database), lambda part: part())
             except Exception as error:  # noqa: BLE001 -- the next time tries again, and the messages are kept
                 logger.warning("messages were not sent: %s", described_error(error))
-            self._tell_without_database(self._faults.untold)
+
+    def _tell_by_database(self) -> None:
+        self.tell()
+        send_waiting(self._services)
 
     def tell(self) -> None:
         """Write a message for each event since the last time; one that was written before stays one."""
@@ -65,8 +67,9 @@ class Telling:
                 tell_fault(self._services, event)
             self._told = event.id or self._told
 
-    def _tell_without_database(self, untold: Sequence[Event]) -> None:
+    def _tell_without_database(self) -> None:
         """The database may be what is wrong: then people are told directly, and again once it takes the event."""
+        untold = self._faults.untold
         if not untold:
             self._waits_since = None
             return
@@ -79,9 +82,11 @@ class Telling:
                 self._send(message)
 
     def _send(self, message: Message) -> None:
-        for route in routes_of(self._services, message):
+        def send(route: str) -> None:
             if (why := send_directly(self._services, route, message)) is not None:
                 logger.warning("route `%s` did not take a message: %s", route, why)
+
+        each_by_itself(routes_of(self._services, message), send)
 
 
 def _no_report(event: Event, dataset: str, night: date) -> Message:

@@ -30,6 +30,8 @@ class Watched:
     def look(self) -> None:
         """Read what is new or has changed, and forget what is gone."""
         names = self._project.dataset_names()
+        for gone in self._read.keys() - set(names):
+            self._faults.ends(_fault(gone), f"{gone}: its dataset file is gone.")
         self._read = {name: found for name, found in self._read.items() if name in names}
         for name in names:
             self._look_at(name, self._project.dataset_file(name))
@@ -40,7 +42,7 @@ class Watched:
         return {name: dataset for name, (_, dataset) in self._read.items() if dataset is not None}
 
     def _look_at(self, name: str, path: Path) -> None:
-        what = f"the dataset file of {name}"
+        what = _fault(name)
         try:
             stat = path.stat()
             version = (stat.st_mtime_ns, stat.st_size)
@@ -52,3 +54,7 @@ class Watched:
             self._faults.begins(what, f"{name} waits: {error}", "dataset_refused", dataset=name)
         else:
             self._faults.ends(what, f"{name}: its dataset file is right again.")
+
+
+def _fault(name: str) -> str:
+    return f"the dataset file of {name}"

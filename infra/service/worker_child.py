@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from infra.runtime.child_side import end_with_input
@@ -43,11 +45,18 @@ def stop_flow_runs() -> None:
     """Ask the flow runs at work to give their nights up, and wait for them a while."""
     import psutil
 
-    at_work: list[psutil.Process] = psutil.Process().children()
-    for process in at_work:
-        process.send_signal(signal.SIGTERM)
-    psutil.wait_procs(at_work, FLOW_RUN_SECONDS)
+    ask_to_end(psutil.Process().children(), FLOW_RUN_SECONDS)
     os._exit(0)
+
+
+def ask_to_end(at_work: Sequence[psutil.Process], seconds: float) -> None:
+    """Ask processes to end in good order, and wait for them so long."""
+    import psutil
+
+    for process in at_work:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+    psutil.wait_procs(at_work, seconds)
 
 
 def main(arguments: list[str]) -> None:

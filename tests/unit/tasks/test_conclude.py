@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -12,6 +13,7 @@ from infra.runtime.project import Project
 from infra.runtime.state import State
 from schemas.errors import BlockedNight, LakeError
 from schemas.incident_results import Allowed, IncidentColumn
+from schemas.notify import NotifySettings
 from schemas.results import ModelOutcome, NightResult, RowCounts
 from schemas.settings import Settings
 from tasks.conclude import conclude, missing_night, result_of, write_night_report
@@ -87,6 +89,20 @@ def test_incidents_are_counted_shown_with_their_numbers_and_written_with_the_fin
     ]
     page = night.services.project.report_file("flows", NIGHT.isoformat(), "json")
     assert json.loads(page.read_text(encoding="utf-8"))["incidents"]["allowed"][0]["reason"] == "the move"
+
+
+def test_people_are_told_of_incidents_within_the_final_row(scored):
+    """A process that dies right after it leaves nobody untold."""
+    night = scored()
+    route = {"url": "https://hooks.example.org/x", "kinds": ["night_done", "incident"]}
+    notify = NotifySettings.model_validate({"routes": {"hook": {**route, "without_alerts": True}}})
+    settings = night.services.settings.model_copy(update={"notify": notify})
+    night.services = replace(night.services, settings=settings)
+    write_night_report(night, None)
+    conclude(night, None)
+    told = [notice.message for notice in reversed(night.services.state.notices())]
+    assert [message.kind for message in told] == ["night_done", "incident", "incident"]
+    assert [message.entity for message in told[1:]] == ["h1", "h2"]
 
 
 def test_where_another_night_came_first_the_page_has_the_numbers_that_it_got(scored):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.incident_results import Incident, IncidentColumn, IncidentOfNight, ToldNight
-from tasks import incident_views, incidents_told, notify_incidents
+from tasks import notify_incidents
 
 NIGHT = date(2026, 9, 20)
 
@@ -38,26 +38,27 @@ def incident(number, entity="web-1", why="new", severity="high", first="2026-09-
 
 @pytest.fixture
 def told(monkeypatch):
-    """What is told of the incidents that a test gives."""
-    written = []
+    """What is told of the incidents that a test gives: messages, and the entity for which routes are asked."""
 
     def ask(*found, digest=False, more=0, masked=None):
         night = ToldNight(dataset="flows", date="2026-09-20", digest=digest, incidents=masked or found, more=more)
-        monkeypatch.setattr(incidents_told, "told_of", lambda *_: night)
-        monkeypatch.setattr(incident_views, "listed", lambda *_words, **_more: list(found))
+        written = []
+        monkeypatch.setattr(notify_incidents, "told_among", lambda *_: night)
+        monkeypatch.setattr(notify_incidents, "incidents_of_night", lambda *_: found)
         monkeypatch.setattr(
-            notify_incidents, "tell", lambda _services, message, **about: written.append((message, about)) or 1
+            notify_incidents,
+            "telling",
+            lambda _services, message, entity: lambda _connection: written.append((message, entity)),
         )
         services = SimpleNamespace(settings=SimpleNamespace(notify=SimpleNamespace(routes={"hook": None})))
-        count = notify_incidents.tell_incidents(services, SimpleNamespace(name="flows"), NIGHT)
-        return count, written
+        notify_incidents.telling_incidents(services, SimpleNamespace(name="flows"), NIGHT)(None)
+        return written
 
     return ask
 
 
 def test_each_incident_says_why_it_is_told(told):
-    count, written = told(incident(1), incident(2, why="worse", first="2026-09-17"))
-    assert count == 2
+    written = told(incident(1), incident(2, why="worse", first="2026-09-17"))
     first, second = (message for message, _ in written)
     assert first.kind == "incident"
     assert "It is new." in first.lines
@@ -66,16 +67,14 @@ def test_each_incident_says_why_it_is_told(told):
 
 
 def test_routes_are_asked_for_the_entity_that_the_message_masks(told):
-    _, written = told(incident(1, entity="web-1"), masked=(incident(1, entity="***"),))
-    ((message, about),) = written
+    ((message, entity),) = told(incident(1, entity="web-1"), masked=(incident(1, entity="***"),))
     assert message.entity == "***"
-    assert about == {"entity": "web-1"}
+    assert entity == "web-1"
 
 
 def test_many_incidents_make_one_message_with_the_worst(told):
-    count, written = told(incident(1, severity="low"), incident(2, severity="critical"), digest=True, more=7)
-    ((message, _),) = written
-    assert (count, message.kind, message.severity) == (1, "digest", "critical")
+    ((message, _),) = told(incident(1, severity="low"), incident(2, severity="critical"), digest=True, more=7)
+    assert (message.kind, message.severity) == ("digest", "critical")
     assert message.subject == "flows 2026-09-20: 9 incidents, the worst critical"
     assert [row[0] for row in message.rows] == ["1", "2"]
     assert "7 more stand in the report." in message.lines
@@ -83,4 +82,10 @@ def test_many_incidents_make_one_message_with_the_worst(told):
 
 def test_without_routes_nothing_is_looked_at():
     services = SimpleNamespace(settings=SimpleNamespace(notify=SimpleNamespace(routes={})))
-    assert notify_incidents.tell_incidents(services, SimpleNamespace(name="flows"), NIGHT) == 0
+    assert notify_incidents.telling_incidents(services, SimpleNamespace(name="flows"), NIGHT) is None
+
+
+def test_a_message_that_cannot_be_made_does_not_cost_the_night(monkeypatch, told, caplog):
+    monkeypatch.setattr(notify_incidents, "incident_message", lambda _: 1 / 0)
+    assert told(incident(1)) == []
+    assert "nobody is told" in caplog.text

@@ -14,7 +14,7 @@ from infra.runtime.state import State
 from schemas.message import MOST_ABOUT, Message
 from schemas.notify import KINDS, Severity
 from schemas.settings import Settings
-from tasks.notify import routes_of, tell
+from tasks.notify import routes_of
 from tasks.notify_messages import IncidentNight, fault_message, incident_message, no_report_message
 from tasks.notify_text import as_html, as_text, letter
 from tasks.services import Services
@@ -101,7 +101,7 @@ def test_a_route_gets_what_it_asks_for(services):
 
 def test_a_masked_entity_still_finds_its_route_and_stays_masked(services):
     masked = incident_message(IncidentNight(7, "flows", NIGHT, "high", 3, entity="•••"))
-    assert tell(services, masked, entity="web-1") == 2
+    assert services.state.put_notices(masked, routes_of(services, masked, entity="web-1")) == 2
     assert {notice.route for notice in services.state.notices()} == {"all", "web"}
     assert "web-1" not in "".join(notice.message.model_dump_json() for notice in services.state.notices())
 

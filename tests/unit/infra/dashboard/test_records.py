@@ -41,6 +41,17 @@ def test_events_are_found_by_what_they_are_about(served):
     assert served.ask("/api/v1/events?since=2026-09-20T02:00:00").status == 422
 
 
+def test_events_say_nothing_of_the_machines_folders(served):
+    root = served.services.project.root
+    text = f"flows waits: {root}/datasets/flows.yaml, line 2: not YAML"
+    served.services.state.tell(Event("dataset_refused", text, "error", "flows"))
+    (event,) = served.ask("/api/v1/events?kind=dataset_refused").json
+    assert event["text"] == "flows waits: datasets/flows.yaml, line 2: not YAML"
+    page = served.ask("/").body.decode()
+    assert "flows waits: datasets/flows.yaml" in page
+    assert str(root) not in page
+
+
 def test_tokens_are_listed_without_their_texts_and_revoked(served):
     answer = served.ask("/api/v1/tokens", role="admin")
     assert [(token["name"], token["role"], token["standing"]) for token in answer.json] == [

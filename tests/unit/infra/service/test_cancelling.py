@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import pytest
+from sqlalchemy import update
 
+from infra.runtime.holder import Holder
 from infra.runtime.requests import Asked
+from infra.runtime.state_tables import runs
 from infra.service.cancelling import cancel_night
 from schemas.dataset import load_dataset
 from schemas.errors import UsageError
@@ -46,6 +50,15 @@ def begin(house):
 
 
 @pytest.fixture
+def unrelated():
+    """A process that has nothing to do with nights; it ends with the test."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
 def dataset(house):
     house.dataset("flows")
     return load_dataset(house.project.dataset_file("flows"))
@@ -62,6 +75,17 @@ def test_the_run_ends_and_its_night_is_free_at_once(house, dataset, begin, monke
     (event,) = house.services.state.events(kinds=["cancelled"])
     assert (event.actor, event.night) == ("ana", NIGHT)
     assert run in done.sentences[0]
+
+
+def test_a_process_that_has_the_number_of_one_that_died_is_left_alone(house, dataset, unrelated):
+    state = house.services.state
+    run = state.start_run("flows", "2026-09-20", "run", "print")
+    here = Holder.this_process()
+    with state._engine.begin() as connection:
+        connection.execute(update(runs).values(holder=str(replace(here, pid=unrelated.pid))))
+    assert cancel_night(house.services, dataset, NIGHT, "ana").runs == {run.id: "ended"}
+    assert unrelated.poll() is None
+    assert state.run(run.id).status == "failed"
 
 
 def test_what_waits_is_cancelled_and_what_was_started_is_told_to_end(house, dataset):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date
 
 import pytest
@@ -28,6 +29,19 @@ def services(tmp_path, webhook):
     (tmp_path / "sereno.yaml").write_text(yaml.safe_dump({"notify": {"routes": routes}}), encoding="utf-8")
     with ExitStack() as stack:
         yield stack.enter_context(open_services(Project(tmp_path), load_settings(tmp_path, environ={}).settings))
+
+
+@contextmanager
+def at_work(services, faults):
+    """Have a thread tell while the block waits for what comes of it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Telling(services, faults).run, args=(stop,))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        thread.join()
 
 
 def told(webhook):
@@ -65,13 +79,35 @@ def test_while_the_database_is_away_people_are_told_directly_and_once(services, 
     monkeypatch.setattr(services.state, "events", away)
     faults = Faults(services.state)
     faults.begins("the schedules", "The service could not see to the schedules: the state database is gone.")
-    stop = threading.Event()
-    thread = threading.Thread(target=Telling(services, faults).run, args=(stop,))
-    thread.start()
-    while not webhook.posts:
-        stop.wait(0.01)
-    stop.wait(0.3)
-    stop.set()
-    thread.join()
+    with at_work(services, faults) as thread:
+        while not webhook.posts:
+            thread.join(0.01)
+        thread.join(0.3)
     (message,) = told(webhook)
     assert "state database is gone" in message
+
+
+def test_a_machine_without_room_for_the_sending_process_ends_no_telling(services, webhook, monkeypatch):
+    def away(*_words, **_more):
+        raise StateError("The state database is gone.")
+
+    def full(*_words):
+        tried.append(True)
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    tried = []
+    monkeypatch.setattr(telling, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(telling, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(telling, "send_directly", full)
+    faults = Faults(services.state)
+    with at_work(services, faults) as thread:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(services.state, "tell", away)
+            faults.begins("the schedules", "The service could not see to the schedules.")
+            while not tried:
+                thread.join(0.01)
+        faults.write()
+        while not webhook.posts and thread.is_alive():
+            thread.join(0.01)
+    (message,) = told(webhook)
+    assert "could not see to the schedules" in message
