@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from infra.runtime.events import Event
+from infra.runtime.run_row import COUNTING
 from infra.service.faults import each_by_itself
 from tasks.arrivals import has_arrived
 from tasks.due_nights import blackout_ends
@@ -102,6 +103,9 @@ def remind(services: Services, request: Request, now: datetime) -> None:
     if asked.deadline is None or now < asked.deadline or asked.night is None:
         return
     if services.state.events(asked.dataset, night=asked.night, kinds=["no_report"], limit=1):
+        return
+    # A request is over some seconds after its run.
+    if (run := services.state.latest_final(asked.dataset, asked.night, kinds=["run"])) and run.status in COUNTING:
         return
     text = (
         f"{asked.dataset} {asked.night}: no report by {asked.deadline:%Y-%m-%d %H:%M} UTC; the request "

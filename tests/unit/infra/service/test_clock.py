@@ -150,6 +150,17 @@ def test_no_more_runs_at_once_than_the_setting_says_and_each_dataset_gets_its_tu
     assert ("gamma", FIRST) in [(asked.dataset, asked.night) for asked in begun]
 
 
+def test_a_night_that_is_done_by_its_deadline_is_not_told_though_its_request_is_still_open(house):
+    house.on(deadline="2h")
+    house.arrive("flows", FIRST)
+    house.turn(hours=1)
+    house.do()
+    house.orchestrator.stands = {number: FlowRunStand("working", "Running") for number in house.orchestrator.stands}
+    house.turn(hours=2)
+    assert [status for _, status in house.requests()] == ["started"]
+    assert house.told("no_report") == []
+
+
 def test_a_night_whose_file_does_not_come_is_told_and_then_recorded_as_missing(house):
     house.on(deadline="2h")
     house.turn(hours=1)
