@@ -52,7 +52,7 @@ def test_a_fault_is_told_once_however_often_it_is_looked_at(services, webhook):
     services.state.tell(Event("child_died", "worker of the service was killed by SIGKILL.", "warning"))
     services.state.tell(Event("promoted", "Version 3 is champion."))
     for _ in range(2):
-        Telling(services, Faults(services.state)).tell()
+        Telling(services, Faults(services.state, ())).tell()
         send_waiting(services)
     (message,) = told(webhook)
     assert "worker of the service was killed by SIGKILL" in message
@@ -61,7 +61,7 @@ def test_a_fault_is_told_once_however_often_it_is_looked_at(services, webhook):
 def test_a_night_without_a_report_is_told_with_what_to_do(services, webhook):
     detail = {"due": "2026-09-21T06:30:00+00:00", "reason": "The request waits for its files."}
     services.state.tell(Event("no_report", "flows: no report", "error", "flows", NIGHT, detail=detail))
-    Telling(services, Faults(services.state)).tell()
+    Telling(services, Faults(services.state, ())).tell()
     send_waiting(services)
     (message,) = told(webhook)
     assert "No report of 2026-09-20 was there at 2026-09-21 06:30 UTC" in message
@@ -77,7 +77,7 @@ def test_while_the_database_is_away_people_are_told_directly_and_once(services, 
     monkeypatch.setattr(telling, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(services.state, "tell", away)
     monkeypatch.setattr(services.state, "events", away)
-    faults = Faults(services.state)
+    faults = Faults(services.state, ())
     faults.begins("the schedules", "The service could not see to the schedules: the state database is gone.")
     with at_work(services, faults) as thread:
         while not webhook.posts:
@@ -99,7 +99,7 @@ def test_a_machine_without_room_for_the_sending_process_ends_no_telling(services
     monkeypatch.setattr(telling, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(telling, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(telling, "send_directly", full)
-    faults = Faults(services.state)
+    faults = Faults(services.state, ())
     with at_work(services, faults) as thread:
         with monkeypatch.context() as meanwhile:
             meanwhile.setattr(services.state, "tell", away)
