@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from datetime import date as Date
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
