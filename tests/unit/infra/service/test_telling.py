@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import threading
 from contextlib import ExitStack, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import yaml
+from sqlalchemy import insert
 
 from infra.runtime.events import Event
 from infra.runtime.project import Project
+from infra.runtime.state_database import writing
+from infra.runtime.state_tables import events
 from infra.service import telling
 from infra.service.faults import Faults
 from infra.service.telling import Telling
@@ -56,6 +59,23 @@ def test_a_fault_is_told_once_however_often_it_is_looked_at(services, webhook):
         send_waiting(services)
     (message,) = told(webhook)
     assert "worker of the service was killed by SIGKILL" in message
+
+
+def test_an_event_that_is_there_after_one_with_a_later_number_is_told(services, webhook):
+    telling_, row = Telling(services, Faults(services.state, ())), {"kind": "child_died", "level": "warning"}
+    for number, part in ((10, "clock"), (9, "worker")):
+        with writing(services.state._engine) as connection:
+            row |= {
+                "id": number,
+                "at": datetime.now(UTC),
+                "text": f"{part} was killed.",
+                "actor": "sereno",
+                "detail": {},
+            }
+            connection.execute(insert(events).values(row))
+        telling_.tell()
+    send_waiting(services)
+    assert ["clock" in message for message in told(webhook)] == [True, False]
 
 
 def test_a_night_without_a_report_is_told_with_what_to_do(services, webhook):
