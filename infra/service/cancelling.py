@@ -95,8 +95,8 @@ def cancel_night(services: Services, dataset: Dataset, night: date, actor: str) 
 def _of_another_user(run: Run, done: Cancelled) -> UsageError:
     called_off = f"; called off: request {', '.join(map(str, done.requests))}" if done.requests else ""
     return UsageError(
-        f"{done.dataset} {done.night}: run {run.id} is process {Holder.parse(run.holder).pid} of another user, and this "
-        f"one may not end it{called_off}",
+        f"{done.dataset} {done.night}: run {run.id} is the process {Holder.parse(run.holder).pid} of another user, who "
+        f"alone may end it{called_off}",
         hint=f"as that user or as root: sereno cancel {done.dataset} --date {done.night}",
     )
 

@@ -95,9 +95,10 @@ def test_a_run_of_another_user_is_told_with_who_can_end_it(house, dataset, begin
 
     run = begin("in order")
     waiting = house.services.state.ask(Asked("flows", "nightly", "command", "ben", NIGHT))
-    with monkeypatch.context() as meanwhile, pytest.raises(UsageError, match="of another user") as caught:
+    with monkeypatch.context() as meanwhile:
         meanwhile.setattr("infra.service.cancelling.os.kill", refused)
-        cancel_night(house.services, dataset, NIGHT, "ana")
+        with pytest.raises(UsageError, match="of another user") as caught:
+            cancel_night(house.services, dataset, NIGHT, "ana")
     assert run in str(caught.value)
     assert f"called off: request {waiting.id}" in str(caught.value)
     assert "as root: sereno cancel flows --date 2026-09-20" in caught.value.hint
