@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import date as Date
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from infra.runtime.incident_rows import nights_of_incidents, words_of_incidents
+from infra.runtime.incidents import incident_now, keys_of_incident
 from schemas.errors import UsageError
 from schemas.incident_results import IncidentHistory
 from tasks.incident_views import as_word, newest_scored, of_night, views
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from infra.runtime.incident_words import Word
     from schemas.dataset import Dataset
     from schemas.incident_results import Incident
@@ -79,18 +83,19 @@ def history(services: Services, dataset: Dataset, number: int) -> IncidentHistor
     Raises:
         UsageError: No such incident.
     """
-    there = services.state.incident(dataset.name, number)
-    nights = services.state.incident_nights(dataset.name, numbers=[there])
+    return services.state.look(lambda connection: _history(connection, dataset, number))
+
+
+def _history(connection: Connection, dataset: Dataset, number: int) -> IncidentHistory:
+    there = incident_now(connection, dataset.name, number)
+    nights = nights_of_incidents(connection, dataset.name, numbers=[there])
     newest = nights[-1]
-
-    def view(connection: Any) -> Incident:
-        return views(connection, dataset, [newest], newest_scored(connection, dataset) or newest.night)[0]
-
-    keys = services.state.incident_keys(dataset.name, there, newest.night)[newest.night]
+    (incident,) = views(connection, dataset, [newest], newest_scored(connection, dataset) or newest.night)
+    keys = keys_of_incident(connection, dataset.name, there, newest.night)[newest.night]
     return IncidentHistory(
-        incident=services.state.look(view),
+        incident=incident,
         nights=tuple(map(of_night, nights)),
-        words=tuple(map(as_word, services.state.incident_words(there))),
+        words=tuple(map(as_word, words_of_incidents(connection, [there]).get(there, ()))),
         keys=tuple(keys[:MOST_KEYS]),
         more_keys=max(len(keys) - MOST_KEYS, 0),
     )
@@ -122,8 +127,12 @@ def label_incident(
     """
     from tasks.labels import Said, as_label, label_rows
 
-    label, there = as_label(word), services.state.incident(dataset.name, number)
-    rows = services.state.incident_keys(dataset.name, there, night)
+    def read(connection: Connection) -> tuple[int, dict[Date, list[str]]]:
+        there = incident_now(connection, dataset.name, number)
+        return there, keys_of_incident(connection, dataset.name, there, night)
+
+    label = as_label(word)
+    there, rows = services.state.look(read)
     if not rows:
         raise UsageError(
             f"{dataset.name}: incident {there} has no alerts on {night}",

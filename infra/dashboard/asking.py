@@ -143,13 +143,13 @@ def list_requests(
 ) -> list[RequestAnswer]:
     """What was asked for, newest first."""
     found = stores.state.requests(dataset, statuses=status, before=before, limit=limit)
-    return [request_answer(request) for request in found]
+    return [request_answer(stores.project, request) for request in found]
 
 
 @reading.get("/requests/{request}", responses=problems(404))
 def show_request(request: RequestPath, stores: Stores) -> RequestAnswer:
     """One request as it stands."""
-    return request_answer(stores.state.request(request))
+    return request_answer(stores.project, stores.state.request(request))
 
 
 @operating.post("/requests/{request}/cancel", responses=problems(404, 409))
@@ -157,7 +157,7 @@ def cancel_request(request: RequestPath, stores: Stores, caller: Caller) -> Requ
     """Call a request off: what waits is cancelled, what was started is told to end; done twice it changes nothing."""
     stores.state.request(request)
     try:
-        return request_answer(stores.state.cancel_request(request, caller.name))
+        return request_answer(stores.project, stores.state.cancel_request(request, caller.name))
     except UsageError as error:
         raise Refused(409, error.message, error.hint) from None
 

@@ -31,6 +31,7 @@ MOST_DATASETS = 2_000
 MOST_KINDS = 100
 STATUSES: tuple[Status, ...] = get_args(Status)
 OVER: tuple[RequestStatus, ...] = tuple(status for status in get_args(RequestStatus) if status not in OPEN)
+_OF_RUNS = ("dataset", "kind", "status")
 PARTS = ("read", "accepted", "quarantined", "held")
 COLUMN_VERDICTS = ("steady", "moved", "moved far")
 DETECTOR_VERDICTS: tuple[str, ...] = get_args(DetectorDrift.model_fields["verdict"].annotation)
@@ -68,7 +69,8 @@ class ProjectFigures(Collector):
     def _of_history(self) -> Iterator[Metric]:
         counted = self._services.state.run_counts()
         over = [((one.dataset, one.kind, one.status), one.runs) for one in counted if one.status != "running"]
-        yield _counter("runs", "Runs that are over.", ("dataset", "kind", "status"), over[: MOST_DATASETS * 20])
+        # No counter: retention forgets old runs.
+        yield _gauge("runs_over", "Runs that are over and kept.", _OF_RUNS, over[: MOST_DATASETS * 20])
         running = [((one.dataset, one.kind), one.runs) for one in counted if one.status == "running"]
         yield _gauge("runs_running", "Runs that are under way.", ("dataset", "kind"), running)
         events = list(self._services.state.event_counts().items())[:MOST_KINDS]

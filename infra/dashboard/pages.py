@@ -42,7 +42,7 @@ def status_page(stores: Stores, caller: Caller) -> HTMLResponse:
             now=datetime.now(UTC),
             caller=caller,
             datasets=list_datasets(stores),
-            requests=[request_answer(request) for request in state.open_requests()[:MOST_REQUESTS]],
+            requests=[request_answer(stores.project, request) for request in state.open_requests()[:MOST_REQUESTS]],
             faults=[event_answer(stores.project, event) for event in faults],
         )
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from datetime import date as Date
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -14,6 +13,7 @@ from infra.dashboard.caller import Caller, Stores, known_dataset, known_name, ne
 from infra.dashboard.problems import Refused, problems
 from infra.dashboard.values import TEXT, DatasetPath, Limit, NightDate
 from infra.dashboard.written import API, schedule_answer
+from tasks.schedules import switch_off, switch_on
 
 if TYPE_CHECKING:
     from infra.runtime.labels import Label
@@ -51,7 +51,7 @@ class SwitchedTo(BaseModel):
 
     enabled: bool = Field(description="Whether the dataset's nights are done by themselves.")
     since: NightDate | None = Field(
-        None, description="The first logical date that is done so; the one that is due today where none is given."
+        None, description="The first logical date that is done so; that of the next time where none is given."
     )
 
 
@@ -88,17 +88,13 @@ def show_schedule(name: DatasetPath, stores: Stores) -> ScheduleAnswer:
 def switch_schedule(name: DatasetPath, to: SwitchedTo, stores: Stores, caller: Caller) -> ScheduleAnswer:
     """Turn the dataset's schedule on or off."""
     dataset = known_dataset(stores, name)
-    if to.enabled and dataset.schedule is None:
+    if not to.enabled:
+        switch_off(stores, dataset, datetime.now(UTC), caller.name)
+    elif dataset.schedule is None:
         raise Refused(409, f"The dataset {name} has no `schedule` in its file.", f"write one in datasets/{name}.yaml")
-    since = to.since or _due_today(dataset)
-    stores.state.switch(dataset.name, enabled=to.enabled, since=since, actor=caller.name)
+    else:
+        switch_on(stores, dataset, to.since, datetime.now(UTC), caller.name)
     return schedule_answer(stores.state.switches().get(dataset.name))
-
-
-def _due_today(dataset: Dataset) -> Date:
-    if dataset.schedule is None:
-        return datetime.now(UTC).date()
-    return datetime.now(dataset.schedule.zone).date() + timedelta(days=dataset.schedule.night)
 
 
 def _label_answer(dataset: Dataset, label: Label) -> LabelAnswer:

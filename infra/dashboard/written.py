@@ -76,7 +76,7 @@ def asked_answer(request: Request) -> AskedAnswer:
     return AskedAnswer(**_asked(request))
 
 
-def request_answer(request: Request) -> RequestAnswer:
+def request_answer(project: Project, request: Request) -> RequestAnswer:
     """A request as it stands."""
     return RequestAnswer(
         **_asked(request),
@@ -85,7 +85,7 @@ def request_answer(request: Request) -> RequestAnswer:
         deadline=request.asked.deadline,
         status=request.status,
         attempts=request.attempts,
-        reason=request.reason,
+        reason=_shown(project, request.reason),
         changed_at=request.changed_at,
     )
 

@@ -51,15 +51,7 @@ class IncidentStore:
             UsageError: The dataset has no such incident.
         """
         with reading(self._engine) as connection:
-            found: int | None = number
-            while found is not None and not _is_there(connection, dataset, found):
-                found = _joined_with(connection, dataset, found)
-        if found is None:
-            raise UsageError(
-                f"{dataset} has no incident {number}",
-                hint=f"see which there are: sereno incidents list {dataset} --all",
-            )
-        return found
+            return incident_now(connection, dataset, number)
 
     def dataset_of_incident(self, number: int) -> str:
         """Return whose an incident is, also of one that was joined with another.
@@ -101,13 +93,8 @@ class IncidentStore:
             number: The incident.
             night: Of this night only.
         """
-        wanted = [incident_nights.c.dataset == dataset, incident_nights.c.incident_id == number]
-        if night is not None:
-            wanted.append(incident_nights.c.night == as_night(night).isoformat())
-        query = select(incident_nights.c.night, incident_nights.c["keys"]).where(*wanted)
         with reading(self._engine) as connection:
-            found = connection.execute(query.order_by(incident_nights.c.night)).all()
-        return {date.fromisoformat(day): list(keys) for day, keys in found}
+            return keys_of_incident(connection, dataset, number, night)
 
     def say_of_incident(
         self, dataset: str, number: int, word: Word, *, actor: str, note: str = "", until: Night | None = None
@@ -128,6 +115,35 @@ class IncidentStore:
             connection.execute(insert(incident_words).values(incident_id=number, at=said.at, **values))
             write_event(connection, _event(dataset, number, said))
         return said
+
+
+def incident_now(connection: Connection, dataset: str, number: int) -> int:
+    """The number that an incident has now, within a transaction that is open; see `IncidentStore.incident`.
+
+    Raises:
+        UsageError: The dataset has no such incident.
+    """
+    found: int | None = number
+    while found is not None and not _is_there(connection, dataset, found):
+        found = _joined_with(connection, dataset, found)
+    if found is None:
+        raise UsageError(
+            f"{dataset} has no incident {number}",
+            hint=f"see which there are: sereno incidents list {dataset} --all",
+        )
+    return found
+
+
+def keys_of_incident(
+    connection: Connection, dataset: str, number: int, night: Night | None = None
+) -> dict[date, list[str]]:
+    """The keys of an incident's rows within a transaction that is open; see `IncidentStore.incident_keys`."""
+    wanted = [incident_nights.c.dataset == dataset, incident_nights.c.incident_id == number]
+    if night is not None:
+        wanted.append(incident_nights.c.night == as_night(night).isoformat())
+    query = select(incident_nights.c.night, incident_nights.c["keys"]).where(*wanted)
+    found = connection.execute(query.order_by(incident_nights.c.night)).all()
+    return {date.fromisoformat(day): list(keys) for day, keys in found}
 
 
 def newest_of_dataset(connection: Connection, dataset: str, first: date | None = None) -> list[IncidentNight]:

@@ -75,8 +75,21 @@ class Project:
         return self.datasets / f"{_checked_name(name)}.yaml"
 
     def dataset_names(self) -> list[str]:
-        """The names of the datasets that have a file, sorted."""
-        return sorted(path.stem for path in self.datasets.glob("*.yaml") if _DATASET_NAME.fullmatch(path.stem))
+        """The names of the datasets that have a file, sorted; none where there is no folder for them.
+
+        Raises:
+            ConfigError: The folder cannot be read.
+        """
+        try:
+            files = [path for path in self.datasets.iterdir() if path.suffix == ".yaml"]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ConfigError(
+                f"The folder of dataset files {self.datasets} cannot be read: {error.strerror or error}.",
+                hint="Look at who may read it, and at the disk that it is on.",
+            ) from error
+        return sorted(path.stem for path in files if _DATASET_NAME.fullmatch(path.stem))
 
     @property
     def state(self) -> Path:

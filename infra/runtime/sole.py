@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from infra.runtime.holder import Holder
-from infra.runtime.state_database import database_file
+from infra.runtime.state_database import database_file, reading
 from schemas.errors import LockedNight
 
 
@@ -25,6 +25,7 @@ def sole(engine: Engine, what: str) -> Iterator[None]:
 
     Raises:
         LockedNight: Another process holds it.
+        StateError: The database failed.
     """
     file = database_file(engine.url)
     if file is not None:
@@ -56,7 +57,7 @@ def _of_file(path: Path, what: str) -> Iterator[None]:
 @contextmanager
 def _of_postgresql(engine: Engine, what: str) -> Iterator[None]:
     key = {"key": int.from_bytes(hashlib.sha256(f"sereno {what}".encode()).digest()[:8], "big", signed=True)}
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar():
             raise _held(what, "")
         connection.commit()  # the lock is the session's, and no transaction is to stay open beside it

@@ -86,12 +86,14 @@ def make_reading_engine(url: str) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that only reads.
+    """Open a transaction that only reads; all that it reads belongs together.
 
     Raises:
         StateError: The database failed.
     """
-    with _told(engine), engine.connect() as connection:
+    # On SQLite each transaction sees one moment; PostgreSQL wants to be asked for it.
+    asked = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with _told(engine), engine.connect().execution_options(**asked) as connection:
         yield connection
 
 

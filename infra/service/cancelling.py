@@ -68,7 +68,8 @@ def cancel_night(services: Services, dataset: Dataset, night: date, actor: str) 
     """Call off a night: its open requests, and the run that works on it.
 
     Raises:
-        UsageError: Nobody works on the night, and nothing waits for it.
+        UsageError: Nobody works on the night, and nothing waits for it; or this user may not end the run that works
+            on it: what waited is called off all the same.
     """
     done = Cancelled(dataset.name, night)
     for request in services.state.requests(dataset.name, night=night, statuses=OPEN):
@@ -77,7 +78,10 @@ def cancel_night(services: Services, dataset: Dataset, night: date, actor: str) 
             done.requests.append(request.id)
     for run in services.state.live(dataset.name):
         if run.night == night:
-            done.runs[run.id] = _end(services, run)
+            try:
+                done.runs[run.id] = _end(services, run)
+            except PermissionError:
+                raise _of_another_user(run, done) from None
     if not done.requests and not done.runs:
         raise UsageError(
             f"{dataset.name} {night}: nobody works on the night, and nothing waits for it",
@@ -86,6 +90,15 @@ def cancel_night(services: Services, dataset: Dataset, night: date, actor: str) 
     text = f"{dataset.name} {night}: called off."
     services.state.tell(Event("cancelled", text, "info", dataset.name, night, actor, done.as_dict()))
     return done
+
+
+def _of_another_user(run: Run, done: Cancelled) -> UsageError:
+    called_off = f"; called off: request {', '.join(map(str, done.requests))}" if done.requests else ""
+    return UsageError(
+        f"{done.dataset} {done.night}: run {run.id} is the process {Holder.parse(run.holder).pid} of another user, who "
+        f"alone may end it{called_off}",
+        hint=f"as that user or as root: sereno cancel {done.dataset} --date {done.night}",
+    )
 
 
 def _end(services: Services, run: Run) -> str:

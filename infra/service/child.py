@@ -55,22 +55,30 @@ class ChildProcess:
             environment: All of its environment.
             folder: Where it works.
             output: Where its output goes.
+
+        Raises:
+            OSError: The machine has no room for another process.
         """
         ready, say_ready = os.pipe()
         passed = [say_ready] if listening is None else [listening, say_ready]
         numbers = [-1 if listening is None else listening, say_ready, _parent()]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *map(str, numbers)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=passed,
-            env=dict(environment),
-            cwd=folder,
-            # Ctrl-C is for us: a child is needed until the last line is sent.
-            start_new_session=True,
-        )
-        os.close(say_ready)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, *map(str, numbers)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=passed,
+                env=dict(environment),
+                cwd=folder,
+                # Ctrl-C is for us: a child is needed until the last line is sent.
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(ready)
+            raise
+        finally:
+            os.close(say_ready)
         return cls(process, ready)
 
     @property

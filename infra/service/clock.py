@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from infra.runtime.logs import secrets_of
 from infra.runtime.refusals import described_error
 from infra.service.beginning import Beginning
 from infra.service.faults import Faults
@@ -52,9 +53,11 @@ class Clock:
     ) -> None:
         self._now = now
         self._services = services
-        self.faults = Faults(services.state)
+        self.faults = Faults(services.state, secrets_of(services.settings))
         self.watched = Watched(services, self.faults)
         self._parts: dict[str, Callable[[datetime], None]] = {
+            "the state database's file": lambda _now: services.state.follow_file(),
+            "the dataset files": lambda _now: self.watched.look(),
             "the outcomes of flow runs": Outcomes(services, launcher, self.watched, seconds).look,
             "runs that died": self._put_right,
             "the schedules": Planning(services, self.watched).plan,
@@ -66,8 +69,6 @@ class Clock:
     def turn(self) -> None:
         """Look at everything once; a part that fails is told, and does not keep the others from being done."""
         now = self._now()
-        self._services.state.follow_file()
-        self.watched.look()
         for what, part in self._parts.items():
             try:
                 part(now)

@@ -76,15 +76,15 @@ class Deployments:
         from infra.runtime.refusals import described_error
         from infra.service.deployments import deploy, watch_silence
 
-        names = self._services.project.dataset_names()
-        if names == self._known:
-            return
         what = "Prefect's deployments"
         try:
+            names = self._services.project.dataset_names()
+            if names == self._known:
+                return
             deploy(self._client, self._services.project, names)
             watch_silence(self._client)
         except Exception as error:  # noqa: BLE001 -- whatever the server says, the next turn tries again
-            clock.faults.begins(what, f"Prefect does not take the deployments: {described_error(error)}")
+            clock.faults.begins(what, f"The service could not see to {what}: {described_error(error)}")
         else:
             self._known = names
             clock.faults.ends(what, "Prefect has the deployments.")

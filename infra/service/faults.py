@@ -25,10 +25,12 @@ class Faults:
 
     Args:
         state: Where events stand.
+        secrets: Texts that must never appear, from `secrets_of`.
     """
 
-    def __init__(self, state: EventStore) -> None:
+    def __init__(self, state: EventStore, secrets: Iterable[str]) -> None:
         self._state = state
+        self._masking = SecretFilter(secrets)
         self._present: set[str] = set()
         self._untold: list[Event] = []
 
@@ -45,14 +47,14 @@ class Faults:
             self._say(Event("service_well", text))
 
     def _say(self, event: Event) -> None:
-        # The words of an error may be anybody's, and quote the address that did not answer.
-        text = SecretFilter().mask(event.text)
-        logger.warning("%s", text)
-        self.tell(replace(event, text=text, at=datetime.now(UTC)))
+        logger.warning("%s", self._masking.mask(event.text))
+        self.tell(event)
 
     def tell(self, event: Event) -> None:
         """Write down what happened, now or as soon as that is possible."""
-        self._untold.append(event)
+        # The words of an error may be anybody's, and quote the address that did not answer.
+        masked = self._masking.mask(event.text)
+        self._untold.append(replace(event, text=masked, at=event.at or datetime.now(UTC)))
         self.write()
 
     @property

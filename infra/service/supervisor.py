@@ -21,6 +21,9 @@ PAUSES = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)
 STEADY_SECONDS = 300.0
 """Whoever lived so long is started at once when it dies."""
 
+NO_ROOM = (OSError, RuntimeError)
+"""What a machine says that has no room for another process (`OSError`) or thread (`RuntimeError`)."""
+
 logger = logging.getLogger("sereno.up")
 
 
@@ -86,7 +89,7 @@ class Supervisor:
         """
         try:
             for held in self._held:
-                self._start(held)
+                self._start_first(held)
                 self._wait_for(held, stop)
             if not stop.is_set():
                 up()
@@ -96,15 +99,33 @@ class Supervisor:
         finally:
             self._end()
 
+    def _start_first(self, held: Held) -> None:
+        try:
+            self._start(held)
+        except NO_ROOM as error:
+            raise SerenoError(
+                f"{held.post.name} could not be started: {error}.",
+                hint="Look for memory and for the number of processes (`ulimit -u`), and start the service again.",
+            ) from error
+
     def _start(self, held: Held) -> None:
-        held.child = held.post.begin()
         held.since = time.monotonic()
-        if held.child.output is not None:
-            threading.Thread(
-                target=_pass_on, args=(held.post.name, held.child.output), daemon=True, name=f"log-{held.post.name}"
-            ).start()
-        logger.info("%s started as process %d", held.post.name, held.child.pid)
+        child = held.post.begin()
+        try:
+            _hear(held.post.name, child)
+        except RuntimeError:
+            child.stop(0)
+            raise
+        held.child = child
+        logger.info("%s started as process %d", held.post.name, child.pid)
         self._changed(self._held)
+
+    def _start_again(self, held: Held) -> None:
+        held.restarts += 1
+        try:
+            self._start(held)
+        except NO_ROOM as error:
+            self._bury(held, f"could not be started: {error}")
 
     def _wait_for(self, held: Held, stop: threading.Event) -> None:
         child = held.child
@@ -120,8 +141,7 @@ class Supervisor:
         now = time.monotonic()
         if held.child is None:
             if now >= held.due:
-                held.restarts += 1
-                self._start(held)
+                self._start_again(held)
             return
         ended = held.child.ended()
         if ended is None and not held.child.is_ready() and now - held.since > held.post.ready_seconds:
@@ -145,6 +165,11 @@ class Supervisor:
             if held.child is not None:
                 held.child.stop(held.post.stop_seconds)
                 logger.info("%s ended", held.post.name)
+
+
+def _hear(name: str, child: ChildProcess) -> None:
+    if child.output is not None:
+        threading.Thread(target=_pass_on, args=(name, child.output), daemon=True, name=f"log-{name}").start()
 
 
 def _how(status: int) -> str:

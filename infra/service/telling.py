@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NO_REPORT = "no_report"
 LOOK_SECONDS = 3.0
 LOOK_BACK = timedelta(days=1)
+NUMBERS_BACK = 1_000
+"""So many numbers are looked at again: where several write at once, a later one may be there before an earlier one."""
 PATIENCE_SECONDS = 45.0
 """So long an event waits for the state database before it is told without it."""
 
@@ -40,7 +42,7 @@ class Telling:
     def __init__(self, services: Services, faults: Faults) -> None:
         self._services = services
         self._faults = faults
-        self._told = 0
+        self._told: set[int] = set()
         self._directly: set[datetime | None] = set()
         self._waits_since: float | None = None
 
@@ -58,14 +60,18 @@ class Telling:
 
     def tell(self) -> None:
         """Write a message for each event since the last time; one that was written before stays one."""
-        since = datetime.now(UTC) - LOOK_BACK
-        levels = self._services.state.events(levels=["warning", "error"], after=self._told, since=since)
-        for event in reversed(levels):
-            if event.kind == NO_REPORT and event.dataset and event.night:
-                tell(self._services, _no_report(event, event.dataset, event.night))
-            else:
-                tell_fault(self._services, event)
-            self._told = event.id or self._told
+        since, first = datetime.now(UTC) - LOOK_BACK, max(self._told, default=0) - NUMBERS_BACK
+        self._told = {number for number in self._told if number > first}
+        for event in reversed(self._services.state.events(levels=["warning", "error"], after=first, since=since)):
+            if event.id is not None and event.id not in self._told:
+                self._tell(event)
+                self._told.add(event.id)
+
+    def _tell(self, event: Event) -> None:
+        if event.kind == NO_REPORT and event.dataset and event.night:
+            tell(self._services, _no_report(event, event.dataset, event.night))
+        else:
+            tell_fault(self._services, event)
 
     def _tell_without_database(self) -> None:
         """The database may be what is wrong: then people are told directly, and again once it takes the event."""

@@ -19,6 +19,7 @@ from infra.dashboard.address import listen, url_of
 from infra.runtime.cluster import may_have_processes
 from infra.runtime.events import Event
 from infra.runtime.holder import Holder
+from infra.runtime.logs import secrets_of
 from infra.runtime.shared_cluster import cluster_note_file
 from infra.runtime.state import State
 from infra.runtime.tracking import tracking_of
@@ -65,17 +66,17 @@ class Service:
             sockets = {name: stack.enter_context(listening) for name, listening in self._sockets().items()}
             addresses = {name: self._address(name, listening) for name, listening in sockets.items()}
             state = stack.enter_context(State(self._database()))
-            faults = Faults(state)
+            faults = Faults(state, secrets_of(self.settings))
             stack.callback(note_file(self.project).unlink, missing_ok=True)
             stack.callback((self.project.prefect_home / SERVER_FILE).unlink, missing_ok=True)
             stack.callback(cluster_note_file(self.project).unlink, missing_ok=True)
             posts = _posts(self, sockets, addresses)
 
             def died(name: str, how: str) -> None:
-                faults.tell(Event("child_died", f"{name} of the service {how}; it was started again.", "warning"))
+                faults.tell(Event("child_died", f"{name} of the service {how}; it is started again.", "warning"))
 
             def changed(held: Sequence[Held]) -> None:
-                write_note(self.project, ServiceNote(Holder.this_process(), addresses, _children(held)))
+                keep_note(self.project, addresses, held)
 
             def ready() -> None:
                 publish(self.project, f"{addresses['prefect']}/api", f"{USER}:{password_of(self.project)}")
@@ -126,6 +127,14 @@ def _only_one(project: Project) -> Iterator[None]:
                 f"The service of {project.root} is up already.", hint="Look at it: sereno status; or stop it first."
             ) from None
         yield
+
+
+def keep_note(project: Project, addresses: Mapping[str, str], held: Sequence[Held]) -> None:
+    """Say what runs; where that cannot be written the service goes on, and its note is older than it."""
+    try:
+        write_note(project, ServiceNote(Holder.this_process(), addresses, _children(held)))
+    except OSError as error:
+        logger.warning("%s cannot be written: %s; `sereno status` shows what was before", note_file(project), error)
 
 
 def _children(held: Sequence[Held]) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,11 @@ class Watched:
         self._read: dict[str, tuple[tuple[int, int], Dataset | None]] = {}
 
     def look(self) -> None:
-        """Read what is new or has changed, and forget what is gone."""
+        """Read what is new or has changed, and forget what is gone.
+
+        Raises:
+            ConfigError: The folder of dataset files cannot be read; what was known of it stays.
+        """
         names = self._project.dataset_names()
         for gone in self._read.keys() - set(names):
             self._faults.ends(_fault(gone), f"{gone}: its dataset file is gone.")

@@ -169,6 +169,15 @@ def test_requests_are_listed_newest_first_and_in_pages(served):
     assert served.ask(f"/api/v1/requests/{10**30}").status == 422
 
 
+def test_why_a_request_waits_is_told_without_this_machines_folders(served):
+    href = served.post(RUNS, ASKED).json["href"]
+    request, root = served.services.state.requests()[0], served.services.project.root
+    served.services.state.change_request(request, "waiting", reason=f"tried again after: {root}/in/a.csv is cut")
+    for answer in (served.ask(href).json, *served.ask("/api/v1/requests").json):
+        assert answer["reason"] == "tried again after: in/a.csv is cut"
+    assert str(root) not in served.ask("/").body.decode()
+
+
 def test_a_request_is_called_off(served):
     href = served.post(RUNS, ASKED).json["href"]
     assert served.post(f"{href}/cancel", None, role="read").status == 403

@@ -5,9 +5,15 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import event
 
+from infra.runtime.incident_rows import remove_incident
+from infra.runtime.state import State
+from infra.runtime.state_database import writing
+from infra.runtime.state_tables import incident_nights
 from schemas.dataset import load_dataset
 from schemas.incident_results import IncidentColumn
+from tasks.incident_acts import history
 from tasks.incidents import Group
 from tasks.incidents_written import write_incidents
 
@@ -161,3 +167,29 @@ def test_names_and_keys_from_sensitive_columns_are_masked(three):
     shown = three.ask(f"{INCIDENTS}/3").json
     assert "40" not in shown["keys"]
     assert "h3" not in three.post(f"{INCIDENTS}/3/ack", None).body.decode()
+
+
+@pytest.fixture
+def joined_meanwhile(three):
+    """Have another process join incident 3 with incident 1 as soon as somebody has found that there is a 3."""
+    seen = []
+
+    def join(connection, _cursor, statement, *_more):
+        if "incident_nights" not in statement or seen:
+            return
+        seen.append(connection)
+        with State(three.services.project.database_url) as other, writing(other._engine) as writes:
+            (row,) = other.incident_nights("flows", numbers=[3])
+            writes.execute(incident_nights.delete().where(incident_nights.c.id == row.row))
+            remove_incident(writes, 3, 1)
+
+    event.listen(three.services.state._engine, "before_cursor_execute", join)
+    yield three, seen
+    event.remove(three.services.state._engine, "before_cursor_execute", join)
+
+
+def test_an_incident_that_is_joined_while_it_is_read_is_told_as_it_was(joined_meanwhile):
+    served, seen = joined_meanwhile
+    told = history(served.services, load_dataset(served.services.project.dataset_file("flows")), 3)
+    assert seen
+    assert (told.incident.id, told.incident.entity, told.keys) == (3, "h3", ("40",))

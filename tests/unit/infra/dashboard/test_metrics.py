@@ -34,7 +34,7 @@ def of(found, name: str, **labels: str) -> float:
 
 def test_the_last_night_of_each_dataset_is_told(served):
     found = scrape(served)
-    assert of(found, "sereno_runs_total", dataset="flows", kind="run", status="done") == 3
+    assert of(found, "sereno_runs_over", dataset="flows", kind="run", status="done") == 3
     assert of(found, "sereno_night_rows", dataset="flows", part="quarantined") == 10
     assert of(found, "sereno_night_quarantined_ratio", dataset="flows") == 0.1
     assert of(found, "sereno_night_stage_seconds", dataset="flows", stage="train") == 8.0
@@ -66,7 +66,7 @@ def test_what_changes_in_the_state_is_told_at_the_next_scrape(served, finish):
     assert of(after, "sereno_requests_open", status="waiting") == 1
     assert of(after, "sereno_requests_oldest_due_timestamp_seconds") > 0
     assert of(after, "sereno_schedule_enabled", dataset="flows") == 1
-    assert of(after, "sereno_runs_total", dataset="flows", kind="run", status="blocked") == 1
+    assert of(after, "sereno_runs_over", dataset="flows", kind="run", status="blocked") == 1
     assert of(after, "sereno_runs_running", dataset="flows", kind="run") == 1
     assert of(after, "sereno_night_status", dataset="flows", sereno_night_status="blocked") == 1
     assert of(after, "sereno_events_total", kind="schedule_switched") == 1
@@ -79,7 +79,7 @@ def test_without_asking_for_openmetrics_it_is_the_plain_form(served):
         answer = served.ask("/metrics", headers={"Accept": accept})
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8", accept
         names = {family.name for family in plain_families(answer.body.decode())}
-        assert {"sereno_runs", "sereno_night_rows", "sereno_champion_info"} <= names
+        assert {"sereno_runs_over", "sereno_night_rows", "sereno_champion_info"} <= names
 
 
 def test_labels_are_bounded(served, finish, monkeypatch):
@@ -98,3 +98,15 @@ def test_a_dataset_without_a_night_has_no_night(served):
     found = scrape(served)
     assert of(found, "sereno_schedule_enabled", dataset="new") == 0
     assert not [labels for name, labels in found if name.startswith("sereno_night") and ("dataset", "new") in labels]
+
+
+def test_only_what_never_falls_is_a_counter(served):
+    state = served.services.state
+    state.forget_runs([run.seq for run in state.recent("flows")])
+    answer = served.ask("/metrics", headers={"Accept": "application/openmetrics-text"})
+    families = {family.name: family for family in openmetrics_families(answer.body.decode())}
+    assert families["sereno_runs_over"].samples == []
+    assert {name for name, family in families.items() if family.type == "counter"} == {
+        "sereno_events",
+        "sereno_requests_over",
+    }

@@ -80,3 +80,11 @@ def test_rooms_modules_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_of_dataset_files_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
+    project = Project(tmp_path)
+    assert project.dataset_names() == []
+    project.datasets.symlink_to(project.datasets)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        project.dataset_names()

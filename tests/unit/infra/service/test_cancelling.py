@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -86,6 +87,22 @@ def test_a_process_that_has_the_number_of_one_that_died_is_left_alone(house, dat
     assert cancel_night(house.services, dataset, NIGHT, "ana").runs == {run.id: "ended"}
     assert unrelated.poll() is None
     assert state.run(run.id).status == "failed"
+
+
+def test_a_run_of_another_user_is_told_with_who_can_end_it(house, dataset, begin, monkeypatch):
+    def refused(_process, _signal):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    run = begin("in order")
+    waiting = house.services.state.ask(Asked("flows", "nightly", "command", "ben", NIGHT))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("infra.service.cancelling.os.kill", refused)
+        with pytest.raises(UsageError, match="of another user") as caught:
+            cancel_night(house.services, dataset, NIGHT, "ana")
+    assert run in str(caught.value)
+    assert f"called off: request {waiting.id}" in str(caught.value)
+    assert "as root: sereno cancel flows --date 2026-09-20" in caught.value.hint
+    assert house.services.state.run(run).status == "running"
 
 
 def test_what_waits_is_cancelled_and_what_was_started_is_told_to_end(house, dataset):

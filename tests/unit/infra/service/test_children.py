@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from infra.service.child import ChildProcess
 from infra.service.worker_child import ask_to_end
 
 
@@ -25,6 +27,14 @@ def test_a_clock_that_cannot_begin_says_why_without_a_traceback(tmp_path):
     assert done.returncode == 2
     assert "clustr" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files where Linux lists them")
+def test_a_child_that_cannot_be_started_leaves_no_pipe_open(tmp_path):
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises(FileNotFoundError):
+        ChildProcess.begin("this", environment={}, folder=tmp_path / "gone", output=subprocess.PIPE)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 @pytest.fixture

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
+
+from infra.runtime.events import Event
+from infra.service.clock_child import Deployments
+from schemas.notify import NotifySettings
 
 FIRST = date(2026, 9, 20)
 
@@ -99,6 +104,52 @@ def test_no_password_in_the_words_of_an_error_reaches_the_record(house):
     house.clock.faults.ends("what is due", "again at https://ana:hunter2pw@prefect.example.org/api")
     assert "https://ana:***@prefect.example.org/api" in house.told("service_fault")[0]
     assert "hunter2pw" not in "".join(house.told())
+
+
+def test_no_secret_of_the_settings_reaches_the_record(house):
+    routes = {"hook": {"url": "jsons://example.org/a-path-that-is-a-key"}}
+    notify = NotifySettings.model_validate({"routes": routes})
+    house.services = replace(house.services, settings=house.services.settings.model_copy(update={"notify": notify}))
+    house.restart()
+    house.clock.faults.begins("it", "jsons://example.org/a-path-that-is-a-key does not answer")
+    house.clock.faults.tell(Event("service_up", "told by jsons://example.org/a-path-that-is-a-key"))
+    assert house.told() == ["*** does not answer", "told by ***"]
+
+
+def test_a_folder_of_dataset_files_that_cannot_be_read_is_told_once_and_the_nights_go_on(house):
+    house.on()
+    house.arrive("flows", FIRST)
+    house.turn()
+    folder, aside = house.project.datasets, house.project.root / "aside"
+    folder.rename(aside)
+    folder.symlink_to(folder)
+    for _ in range(2):
+        house.turn(hours=1)
+        Deployments(house.services, None).keep(house.clock)
+    told = house.told("service_fault")
+    assert [text.partition(":")[0] for text in told] == [
+        "The service could not see to the dataset files",
+        "The service could not see to Prefect's deployments",
+    ]
+    assert str(folder) in told[0]
+    assert house.requests("flows") == [("2026-09-20", "started")]
+    folder.unlink()
+    aside.rename(folder)
+    house.turn(minutes=1)
+    assert house.told("service_well") == ["The service sees to the dataset files again."]
+
+
+def test_a_state_database_whose_file_cannot_be_followed_is_told_and_the_nights_go_on(house, monkeypatch):
+    def refused():
+        raise OSError("the disk does not answer")
+
+    monkeypatch.setattr(house.services.state, "follow_file", refused)
+    house.on()
+    house.arrive("flows", FIRST)
+    house.turn(hours=1)
+    (told,) = house.told("service_fault")
+    assert "the disk does not answer" in told
+    assert house.requests("flows") == [("2026-09-20", "started")]
 
 
 def test_a_dataset_file_that_went_and_comes_back_wrong_is_told_again(house):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from itertools import pairwise
 
@@ -131,6 +132,45 @@ def test_one_that_dies_again_and_again_is_started_less_and_less_often(diary, mon
     gaps = [round(later - earlier, 1) for earlier, later in pairwise(starts)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= 15.0
+
+
+@pytest.mark.parametrize(
+    "refusal", [OSError(errno.EAGAIN, "no process is left"), RuntimeError("can't start new thread")]
+)
+def test_a_machine_without_room_for_a_child_is_asked_again_less_and_less_often(diary, monkeypatch, refusal):
+    now = [0.0]
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    begun, died = [], []
+    stop = threading.Event()
+
+    def begin():
+        begun.append(now[0])
+        if 1 < len(begun) < 5:
+            raise refusal
+        return Child(diary, "worker")
+
+    def later(_seconds):
+        now[0] += 0.5
+        return len(begun) == 5
+
+    monkeypatch.setattr(stop, "wait", later)
+    held = Supervisor([Post("worker", begin)], lambda name, how: died.append((name, how)), lambda _held: None)
+    held.run(stop, lambda: held._held[0].child.die(-9))
+    assert died == [("worker", "was killed by SIGKILL"), *[("worker", f"could not be started: {refusal}")] * 3]
+    gaps = [round(later - earlier, 1) for earlier, later in pairwise(begun)]
+    assert gaps[1:] == sorted(gaps[1:])
+    assert gaps[-1] > gaps[1]
+    assert diary[-1] == "worker is ended"
+
+
+def test_a_machine_without_room_for_a_first_child_says_so_and_ends_the_others(diary):
+    def refused():
+        raise OSError(errno.EAGAIN, "no process is left")
+
+    posts = [Post("server", lambda: Child(diary, "server")), Post("clock", refused)]
+    with pytest.raises(SerenoError, match=r"clock could not be started: .*no process is left"):
+        watched(posts, diary, lambda stop: stop.set())
+    assert diary[-1] == "server is ended"
 
 
 def test_one_that_cannot_be_started_in_the_first_place_ends_the_others(diary):
