@@ -18,6 +18,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="sereno-tests-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    # How long an example takes says something of the machine alone.
+    settings.register_profile("untimed", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+    settings.load_profile("untimed")
     os.environ.update(QUIET)
     os.environ["PREFECT_HOME"] = str(Path(home) / "prefect")
     config.stash[HOME] = Path(home)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.calibration import DIGITS, p_values
@@ -21,7 +21,6 @@ def exponential(rows, seed=0):
     return np.sort(np.round(np.random.default_rng(seed).exponential(1, rows), DIGITS))
 
 
-@settings(deadline=None)
 @given(scores=ROUNDED, at_most=SHARES)
 def test_by_p_value_a_row_is_an_alert_exactly_where_its_p_value_is_small_enough(scores, at_most):
     calibration = np.sort(np.array(scores))
@@ -33,7 +32,6 @@ def test_by_p_value_a_row_is_an_alert_exactly_where_its_p_value_is_small_enough(
         assert threshold > calibration[-1]
 
 
-@settings(deadline=None)
 @given(scores=ROUNDED, share=SHARES)
 def test_no_rule_alerts_on_more_calibration_rows_than_asked(scores, share):
     calibration = np.sort(np.array(scores))
@@ -44,7 +42,6 @@ def test_no_rule_alerts_on_more_calibration_rows_than_asked(scores, share):
     assert np.isfinite(threshold_by(rule_for("tail", share), calibration, share))
 
 
-@settings(deadline=None)
 @given(
     scores=st.lists(st.floats(0, 20, allow_subnormal=False), min_size=1, max_size=80), shares=st.tuples(SHARES, SHARES)
 )

@@ -158,7 +158,7 @@ numbers = st.floats(-1e9, 1e9) | st.sampled_from([0.0, math.nan, math.inf, 1e-30
 
 
 @example(values=[0.0, 5e-324], counts=[1], threshold=None)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(numbers, max_size=9), st.lists(st.integers(0, 10**7), max_size=9), numbers | st.none())
 def test_any_numbers_give_well_formed_charts(values, counts, threshold):
     scores = ScoreDistribution(

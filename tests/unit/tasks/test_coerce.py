@@ -187,7 +187,7 @@ WRITTEN = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(WRITTEN, min_size=1, max_size=12), st.sampled_from(["integer", "number", "boolean", "time", "text"]))
 def test_a_value_is_read_the_same_alone_as_among_others(texts, kind):
     together, failures = read(texts, kind)

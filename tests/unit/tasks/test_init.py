@@ -39,7 +39,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=TEXT, values=st.lists(TEXT, max_size=3), why=TEXT)
 def test_any_text_is_read_back_from_yaml(tmp_path, key, values, why):
     lines = [
@@ -70,7 +70,7 @@ def test_a_comment_is_one_bounded_line():
     assert flow({}) == "{}"
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1, max_size=30).map(

@@ -98,7 +98,7 @@ def test_missing_is_not_zero_and_not_empty():
     assert len(set(content_keys(pa.table({"a": pa.array(["", None, "0"])})).to_pylist())) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(-(2**63), 2**63 - 1) | st.none(), st.floats(allow_nan=False), st.text() | st.none()),
