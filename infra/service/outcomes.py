@@ -14,6 +14,7 @@ from infra.service.faults import each_by_itself
 
 if TYPE_CHECKING:
     from infra.runtime.requests import Request, RequestStatus
+    from infra.runtime.run_row import Run
     from infra.service.launcher import FlowRunStand, Launcher
     from infra.service.watched import Watched
     from tasks.services import Services
@@ -105,7 +106,7 @@ class Outcomes:
         if request.status == "cancelling" and stand.name == "Failed":
             self._over(request, "cancelled", stand.message, now)
         elif stand.name in ("Failed", "Crashed"):
-            self._again(request, stand.message, now)
+            self._failed(request, stand.message, now)
         elif stand.name in ("Blocked", "NoInput"):
             self._over(request, "failed", stand.message, now)
         elif self._is_unrecorded(request):
@@ -119,6 +120,21 @@ class Outcomes:
         if asked.kind != "nightly" or asked.night is None:
             return False
         return self._services.state.latest_final(asked.dataset, asked.night, kinds=["run"]) is None
+
+    def _failed(self, request: Request, why: str, now: datetime) -> None:
+        """Try it again; where it could not even write down how it ended, that is told here."""
+        if self._last_row(request) is None:
+            asked = request.asked
+            text = f"{asked.dataset} {asked.night or asked.kind}: the run failed ({why})"
+            self._services.state.tell(Event("run_failed", text, "warning", asked.dataset, asked.night))
+        self._again(request, why, now)
+
+    def _last_row(self, request: Request) -> Run | None:
+        """What the attempt wrote of its night's end, where it wrote something."""
+        if request.asked.night is None:
+            return None
+        run = self._services.state.latest_final(request.asked.dataset, request.asked.night)
+        return run if run is not None and run.started_at >= request.changed_at else None
 
     def _died(self, request: Request, why: str, now: datetime) -> None:
         if request.status == "cancelling":
@@ -139,10 +155,8 @@ class Outcomes:
 
     def _was_stopped(self, request: Request) -> bool:
         """Whether the run gave its night up in good order, as the service was stopped; that is nobody's fault."""
-        if request.asked.night is None:
-            return False
-        run = self._services.state.latest_final(request.asked.dataset, request.asked.night)
-        return run is not None and run.started_at >= request.changed_at and run.result.get("reason") == STOPPED
+        run = self._last_row(request)
+        return run is not None and run.result.get("reason") == STOPPED
 
     def _again(self, request: Request, why: str, now: datetime, *, at_once: bool = False) -> None:
         dataset = self._watched.datasets.get(request.asked.dataset)

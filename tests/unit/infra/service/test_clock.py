@@ -275,6 +275,30 @@ def test_a_flow_run_that_a_dead_worker_took_is_begun_again(house):
     assert house.orchestrator.at_work == ["run-2"]
 
 
+def test_a_run_that_could_not_even_write_down_how_it_ended_is_told(house):
+    house.on()
+    house.arrive("flows", FIRST)
+    house.turn(hours=1)
+    house.orchestrator.stands["run-1"] = FlowRunStand("ended", "Failed", "No space left on device")
+    house.turn(minutes=1)
+    assert house.told("run_failed") == ["flows 2026-09-20: the run failed (No space left on device)"]
+    assert house.requests() == [("2026-09-20", "waiting")]
+
+
+def test_a_run_that_wrote_how_it_failed_told_it_itself(house):
+    house.on()
+    house.arrive("flows", FIRST)
+    house.turn(hours=1)
+    (request,) = house.services.state.open_requests()
+    run = house.services.state.start_run("flows", FIRST, "run", "print")
+    house.services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": "no gate"})
+    house.services.state.change_request(request, "started", now=run.started_at)
+    house.orchestrator.stands["run-1"] = FlowRunStand("ended", "Failed", "no gate")
+    house.turn(minutes=1)
+    assert house.told("run_failed") == []
+    assert house.requests() == [("2026-09-20", "waiting")]
+
+
 def test_a_night_that_fails_again_and_again_is_given_up_and_told(house):
     house.on(attempts=3)
     house.arrive("flows", FIRST)
