@@ -10,6 +10,9 @@ RUN := .venv/bin/python
 # The bootstrap itself runs on any Python 3, to say what is missing where none will do.
 BOOTSTRAP := $(firstword $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11) $(PYTHON) python3)
 
+# Files in their order: by the number of tests those of few and long ones would come last.
+BOTH := -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: help setup demo test test-slow test-all check format bench bench-list docs lock clean
 
 help: ## list the targets
@@ -23,13 +26,13 @@ demo: setup ## a simulated week, all stages; ends with what was found and `repor
 	@.venv/bin/sereno demo
 
 test: setup ## the tests, without the slow ones (ARGS=... goes to pytest)
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	@$(RUN) -m pytest $(BOTH) -m "not slow" $(ARGS)
 
 test-slow: setup ## only the slow tests
 	@$(RUN) -m pytest -m slow $(ARGS)
 
 test-all: setup ## all tests
-	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest $(BOTH) $(ARGS)
 
 check: setup ## ruff, mypy strict, the direction of imports, the docs tests; all of them, then the verdict
 	@failed=; \

@@ -11,7 +11,8 @@ import pytest
 
 from tasks.simulate import Planted, found, zscore_ranking
 
-pytestmark = pytest.mark.e2e
+# Minutes: seven nights, each with a training.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

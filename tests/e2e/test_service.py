@@ -218,6 +218,7 @@ def _rows(up: Up, sereno) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow  # a minute: servers that start again, and two nights
 def test_every_part_that_is_killed_comes_back(up, sereno):
     before = {part: up.number(part) for part in PARTS}
     for part in PARTS:
