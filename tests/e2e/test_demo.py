@@ -11,8 +11,7 @@ import pytest
 
 from tasks.simulate import Planted, found, zscore_ranking
 
-# Minutes: seven nights, each with a training.
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # minutes: seven nights, each with a training
 
 
 @pytest.fixture(scope="module")

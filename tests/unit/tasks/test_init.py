@@ -39,16 +39,15 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=TEXT, values=st.lists(TEXT, max_size=3), why=TEXT)
-def test_any_text_is_read_back_from_yaml(tmp_path, key, values, why):
+def test_any_text_is_read_back_from_yaml(tmp_path_factory, key, values, why):
     lines = [
         "columns:",
         *entry(key, {"values": values, "left_out": why}, why, indent=2),
         "list:",
         *item({"a": key}, why),
     ]
-    read = parse_yaml("\n".join(lines) + "\n", tmp_path).values
+    read = parse_yaml("\n".join(lines) + "\n", tmp_path_factory.getbasetemp()).values
     assert read == {"columns": {key: {"values": values, "left_out": why}}, "list": [{"a": key}]}
 
 
@@ -70,7 +69,9 @@ def test_a_comment_is_one_bounded_line():
     assert flow({}) == "{}"
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # all files are written anew
 @given(
     names=st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1, max_size=30).map(

@@ -135,7 +135,7 @@ def test_a_hostile_rule_of_the_threshold_is_text(text, a_report, assert_inert):
 words = st.text(max_size=60) | st.sampled_from([text for text in HOSTILE if "\ud800" not in text])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # a page an example
 @given(words, words, st.sampled_from(get_args(Status)), st.floats() | st.none())
 @example("a", "b", "done", sys.float_info.max)
 def test_any_text_and_number_give_an_inert_page(a_report, assert_inert, text, other, status, value):

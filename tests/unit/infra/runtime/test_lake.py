@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.runtime import lake_protocol, lake_tables
@@ -247,7 +247,7 @@ def test_log_is_kept_for_pinned_versions(lake: Lake) -> None:
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(names=st.lists(NAMES, min_size=1, max_size=4, unique_by=str.lower))
 def test_odd_column_names_survive(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     names = [name for name in names if name.lower() != "night"]

@@ -170,6 +170,15 @@ class House:
             self.services.state.finish_run(run.id, status, result=result)
             self.orchestrator.stands[number] = FlowRunStand("ended", names[status], reason)
 
+    def write_failure(self, reason: str) -> Request:
+        """Have the run of the one open request write down that it failed; return the request."""
+        (request,) = self.services.state.open_requests()
+        assert request.asked.night is not None
+        run = self.services.state.start_run(request.asked.dataset, request.asked.night, "run", "print")
+        self.services.state.finish_run(run.id, "failed", result={"status": "failed", "reason": reason})
+        self.services.state.change_request(request, "started", now=run.started_at)
+        return request
+
     def requests(self, name: str | None = None) -> list[tuple[str, str]]:
         """Night and status of each request, oldest first."""
         return [(str(one.asked.night), one.status) for one in self.services.state.requests(name)[::-1]]
