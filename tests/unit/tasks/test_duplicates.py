@@ -118,9 +118,7 @@ def test_a_part_that_loses_all_its_rows_has_no_accepted_file(tmp_path):
 
 
 @pytest.mark.parametrize("bucket_rows", [1, 3, 1000])
-@settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # all files are written anew
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])  # all files are written anew
 @given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=30), cuts=st.sets(st.integers(1, 29), max_size=4))
 def test_parts_and_buckets_change_nothing(tmp_path, monkeypatch, bucket_rows, ids, cuts):
     monkeypatch.setattr(tasks.duplicates, "BUCKET_ROWS", bucket_rows)

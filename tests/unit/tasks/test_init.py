@@ -69,9 +69,7 @@ def test_a_comment_is_one_bounded_line():
     assert flow({}) == "{}"
 
 
-@settings(
-    max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # all files are written anew
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])  # all files are written anew
 @given(
     names=st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1, max_size=30).map(

@@ -67,9 +67,7 @@ ROW = st.tuples(
 )
 
 
-@settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # all files are written anew
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])  # all files are written anew
 @given(
     rows=st.lists(ROW, min_size=1, max_size=40), cuts=st.sets(st.integers(1, 39), max_size=20), seed=st.integers(0, 9)
 )

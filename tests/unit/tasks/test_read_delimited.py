@@ -148,9 +148,7 @@ FIELD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 )
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # all files are written anew
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])  # all files are written anew
 @given(
     rows=st.lists(st.tuples(FIELD, FIELD, FIELD), max_size=20),
     size=st.integers(1, 200),
@@ -168,9 +166,7 @@ def test_what_a_csv_writer_writes_is_read_back(tmp_path, rows, size, always):
     assert lines == sorted(set(lines))
 
 
-@settings(
-    max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # all files are written anew
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])  # all files are written anew
 @given(data=st.binary(max_size=200) | st.text('a",\n\r\t ', max_size=120).map(str.encode), size=st.integers(1, 64))
 def test_any_bytes_give_the_same_rows_in_blocks_of_any_size(tmp_path, data, size):
     data = b"a,b\n" + data
