@@ -8,22 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from schemas.errors import SerenoError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Semaphore
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_TRAININGS = 2
 """Training processes at once on one machine; each takes about a gigabyte, and all its cores."""
-TRAINING = "training"
-"""The resource that stands for one of them, on workers of this machine."""
-
 HEAVY = ("tensorflow", "keras", "prefect", "mlflow", "great_expectations")
 
 
@@ -144,9 +141,9 @@ class ClientCompute(Compute):
 
     def map_trainings(self, function: Callable[..., Result], items: Sequence[Any], *args: Any) -> list[Result]:
         """See `Compute.map_trainings`."""
-        if self.kind == "address":  # whose workers know nothing of the resource
+        if self.kind == "address":  # it has more machines than one
             return self.map(function, items, *args)
-        return self._gathered(items, _call_aside, function=function, args=args, resources={TRAINING: 1})
+        return self._gathered(items, _call_aside, function=function, args=args)
 
     def _gathered(self, items: Iterable[Any], call: Callable[..., Any], **how: Any) -> list[Any]:
         self._must_be_there()
@@ -211,7 +208,16 @@ def _call_aside(item: Any, *, function: Callable[..., Result], args: tuple[Any, 
     from distributed import secede
 
     secede()  # the worker takes other calls meanwhile
-    return function(item, *args)
+    with _training_slots():
+        return function(item, *args)
+
+
+@cache  # it looks after its leases for as long as the process lives
+def _training_slots() -> Semaphore:
+    """Slots that the scheduler gives to all of its workers; those of a worker that died are free again in a minute."""
+    from distributed import Semaphore
+
+    return Semaphore(MOST_TRAININGS, name="training")
 
 
 def _call_all(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:

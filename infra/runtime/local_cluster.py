@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.runtime.compute import MOST_TRAININGS, TRAINING, cores
+from infra.runtime.compute import cores
 from schemas.errors import SerenoError
 
 if TYPE_CHECKING:
@@ -46,11 +46,9 @@ def local_cluster(settings: ClusterSettings, folder: Path, security: Security | 
         "preload": ["infra.runtime.worker_preload"],
         "silence_logs": logging.ERROR,
     }
-    # Trainings take the memory of the machine, not of a worker: they are counted over all of them.
-    taking = {at: {TRAINING: 1} if at < MOST_TRAININGS else {} for at in range(workers)}
     try:
         return SpecCluster(
-            workers={at: {"cls": Nanny, "options": {**each, "resources": taking[at]}} for at in taking},
+            workers={at: {"cls": Nanny, "options": each} for at in range(workers)},
             scheduler=scheduler,
             security=common["security"],
             silence_logs=logging.ERROR,

@@ -34,9 +34,10 @@ WAIT_S = 60.0
 # What workers do, as a module that they find, too.
 WORK = """
 import os, signal, time
+from pathlib import Path
+from uuid import uuid4
 
 kept = []
-from pathlib import Path
 
 from tasks.candidate_worker import _borrowed
 
@@ -44,7 +45,7 @@ def number(_item):
     return os.getpid()
 
 def wait_for(_item, begun, go):
-    (begun / str(os.getpid())).touch()
+    (begun / f"begun-{uuid4().hex}").touch()
     while not go.exists():
         time.sleep(0.02)
 
@@ -61,10 +62,11 @@ def train(_item, choice):
             time.sleep(0.05)
 
 def die_once(_item, mark):
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return os.getpid()
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return os.getpid()
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 # A run that has candidates trained, and waits for them.
@@ -258,6 +260,21 @@ def test_all_runs_together_train_as_many_as_the_machine_bears_and_other_calls_do
             run.close()
 
 
+@pytest.mark.slow  # what a dead worker held is free half a minute later
+def test_a_worker_that_dies_in_a_training_is_no_training_any_more(compute, work, tmp_path):
+    for round_ in range(2):
+        assert len(compute.map_trainings(work.die_once, range(2), tmp_path / str(round_))) == 2
+    started, go = tmp_path / "started", tmp_path / "go"
+    started.mkdir()
+    both = threading.Thread(target=compute.map_trainings, args=(work.wait_for, range(2), started, go))
+    both.start()
+    try:
+        until(lambda: len(list(started.iterdir())) == MOST_TRAININGS)
+    finally:
+        go.touch()
+        both.join(WAIT_S)
+
+
 def trainings(folder: Path) -> list[int]:
     return [int(path.name.removeprefix("training-")) for path in folder.glob("training-*")]
 
@@ -328,7 +345,7 @@ def test_a_run_in_whose_middle_it_is_killed_is_told_and_the_next_has_workers_of_
 
         using = threading.Thread(target=use)
         using.start()
-        until(lambda: [path for path in tmp_path.iterdir() if path.name.isdigit()])
+        until(lambda: [*tmp_path.glob("begun-*")])
         os.kill(mortal.child.pid, signal.SIGKILL)
         using.join(WAIT_S)
         assert "cluster went away" in str(raised[0])
