@@ -113,7 +113,7 @@ def _score(outcome: TrainingOutcome, battery: JudgingRows) -> float:
 @contextmanager
 def _borrowed(choice: Choice) -> Iterator[TrainingProcess]:
     with _lock:
-        if choice.name in _ended:
+        if choice.name in _ended or choice.holder.alive() is False:
             raise _given_up()
         process = _free[choice.name].pop() if _free.get(choice.name) else _another(choice.folder)
         _hold(process, choice)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.runtime.compute import ThreadCompute
+from infra.runtime.holder import Holder
 from models.split import bounded, split
 from schemas.errors import ConfigError, TrainingFailed
 from schemas.results import TrainingSummary
@@ -212,6 +213,14 @@ def test_a_choice_that_is_given_up_ends_its_trainings_and_begins_no_other(proces
         candidate_worker.train_in_turn(requests, SimpleNamespace(), choice)
     assert len(asked) == 1
     assert process.closed
+
+
+def test_nothing_is_trained_for_a_run_that_died_while_it_waited(process, request_for, tmp_path):
+    me = Holder.this_process()
+    choice = candidate_worker.Choice(tmp_path, replace(me, start=f"{me.start}9"))
+    with pytest.raises(TrainingFailed, match="was given up"):
+        candidate_worker.train_in_turn([request_for().to_json()], SimpleNamespace(), choice)
+    assert not process.asked
 
 
 def test_the_sessions_training_process_ends_with_a_choice_that_is_interrupted(process, request_for, tmp_path):
