@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from harness import Measure, NotMeasured
-from peers import HERE, python_of_peers, said_by
+from peers import HERE, ONE_THREAD, python_of_peers, said_by
 from project_setup import shared_data
 from tabular_sets import LEFT_IN, Cut, cuts, names
 
@@ -87,7 +87,7 @@ def asked_peers(tables: Path, name: str) -> list[str]:
                 seed=cut.seed,
             )
         script = HERE / "pyod_on_tables.py"
-        return said_by(python_of_peers(), script, folder, who="a peer", limit_s=LIMIT_S)
+        return said_by(python_of_peers(), script, folder, who="a peer", limit_s=LIMIT_S, environ=ONE_THREAD)
 
 
 def taken(said: list[str], found: Found) -> set[str]:

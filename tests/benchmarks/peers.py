@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +19,8 @@ PACKAGES = ("torch==2.13.0", "pyod==3.6.7", "tqdm")
 LIMIT_S = 1_800
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 THREADS = ((0, 0), (1, 0), (1, 1))
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""For small networks whose time does not count: a second thread mostly waits for the first, and takes a core."""
 
 
 def python_of_peers() -> Path:
@@ -57,8 +59,24 @@ def run(race: Race, entry: Entry) -> Result:
     return Result(**json.loads(said_by(python, script, asked, who=str(entry))[-1]))
 
 
-def said_by(python: str | Path, script: Path, asked: str, *, who: str, limit_s: float = LIMIT_S) -> list[str]:
+def said_by(
+    python: str | Path,
+    script: Path,
+    asked: str,
+    *,
+    who: str,
+    limit_s: float = LIMIT_S,
+    environ: Mapping[str, str] | None = None,
+) -> list[str]:
     """Run a script with one word, and return the lines that it prints.
+
+    Args:
+        python: The interpreter.
+        script: What it runs.
+        asked: The word.
+        who: Its name in an error.
+        limit_s: Most seconds.
+        environ: Further variables.
 
     Raises:
         NotMeasured: When it fails.
@@ -69,7 +87,7 @@ def said_by(python: str | Path, script: Path, asked: str, *, who: str, limit_s: 
         text=True,
         check=False,
         timeout=limit_s,
-        env={**os.environ, **QUIET},
+        env={**os.environ, **QUIET, **(environ or {})},
     )
     if done.returncode != 0:
         raise NotMeasured(f"{who} failed: {done.stderr.strip()[-600:]}")
