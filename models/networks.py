@@ -45,7 +45,7 @@ class Layered:
     batch_norm: bool = False
 
 
-COUNT_OF_ALL, COUNT_OF_SAMPLE = 2, 12
+COUNT_OF_ALL, COUNT_OF_SAMPLE = 2, 8
 
 
 @dataclass(frozen=True)

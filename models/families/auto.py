@@ -26,7 +26,7 @@ class Config(Layered):
         members: Autoencoders in it.
         noise: Scale of the noise that is added, in units of the scaled input.
         bounded: Whether plain numbers are softly bounded, so that a heavy tail does not decide all.
-        neighbours: How many near rows count: 12 when none is given, and 2 for an `Autoencoder` whose reference has all
+        neighbours: How many near rows count: 8 when none is given, and 2 for an `Autoencoder` whose reference has all
             its rows; 0 for a score of residuals alone.
         reference: What lies in the bundle to be near to: rows of the training, or centroids of them.
         reference_rows: Most of these.

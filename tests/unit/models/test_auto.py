@@ -120,7 +120,7 @@ def test_centroids_leave_no_row_in_the_bundle():
 def test_of_a_sample_more_near_rows_count_than_of_all(fitted):
     assert fitted._fitted.neighbours.count == 2
     sampled = Autoencoder("auto", **SMALL, options={"reference_rows": 300}).fit(ROWS)
-    assert sampled._fitted.neighbours.count == 12
+    assert sampled._fitted.neighbours.count == 8
     assert sampled._fitted.judge.levels[1].weight == pytest.approx(0.75 - 300 / 900 / 2)
     given = Autoencoder("auto", **SMALL, options={"neighbours": 4}).fit(ROWS)
     assert given._fitted.neighbours.count == 4
