@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -51,9 +50,9 @@ def reaped(project: Watched, service: Service) -> float:
     wait_until(lambda: in_training(project), LIMIT_S, "the training")
     (first,) = [night["run"] for night in nights(project) if night["status"] == "running"]
     begun = time.monotonic()
-    for number in processes(service) - before:
-        if psutil.pid_exists(number) and "infra.service.flow_run" in " ".join(psutil.Process(number).cmdline()):
-            psutil.Process(number).send_signal(signal.SIGKILL)
+    for process in service.runs():
+        if process.pid not in before:
+            process.kill()
     wait_until(
         lambda: any(night["status"] == "running" and night["run"] != first for night in nights(project)),
         LIMIT_S,
@@ -80,4 +79,4 @@ def is_free(project: Watched) -> bool:
 
 
 def processes(service: Service) -> set[int]:
-    return {child.pid for child in psutil.Process(service.process.pid).children(recursive=True)}
+    return {child.pid for child in service.below()}

@@ -21,7 +21,6 @@ from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
-import psutil
 from harness import Measure, NotMeasured
 from service_at_work import Service, Watched, up, wait_until, watched
 
@@ -220,10 +219,8 @@ def killed_runner(world: World, service: Service, night: date) -> None:
     world.project.arrive(NAME, night)
     begin(world, night)
     wait_until(lambda: at_work(world), NIGHT_S, f"the begin of {night}")
-    for process in psutil.Process(service.process.pid).children(recursive=True):
-        with suppress(psutil.Error):
-            if "infra.service.flow_run" in " ".join(process.cmdline()):
-                process.kill()
+    for process in service.runs():
+        process.kill()
     world.plant("runner killed", f"{NAME} {night}: the run died")
     settled(world, night)
 

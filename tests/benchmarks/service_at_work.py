@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -140,10 +140,23 @@ class Service:
         if number is not None:
             os.kill(number, signal.SIGKILL)
 
+    def below(self) -> list[psutil.Process]:
+        """Processes that it began, and those that these began; one may have ended since."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def runs(self) -> list[psutil.Process]:
+        """Those that do a night each."""
+        found = []
+        for process in self.below():
+            with suppress(psutil.Error):  # ended between being listed and being looked at
+                if any("infra.service.flow_run" in word for word in process.cmdline()):
+                    found.append(process)
+        return found
+
     def memory(self) -> int:
         """Bytes that it and everything below it hold, each page counted once where it is shared."""
         total = 0
-        for process in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
+        for process in [psutil.Process(self.process.pid), *self.below()]:
             try:
                 total += process.memory_full_info().pss
             except (psutil.Error, OSError):
