@@ -8,9 +8,8 @@
     decoder.onnx       from codes to rows
     weights.keras      the Keras model, for those who train on
     calibration.npy    sorted float64 scores of held-out rows
-    reference.npy      float32 rows that others are compared with, encoded; with the next two in protocol 3
-    spread.npy         float64, what distance is usual around each, a column a view
-    ranks.npy          float64, a row a number that enters by rank: its place, center, scale and knots
+    reference.npy      float32 rows that others are compared with, encoded and bent; with the next one in protocol 3
+    ranks.npy          float64, a row a number that varied: its place, and center, scale and knots of its ranks
     rival.npy          float64, all that a classical detector has learnt, end to end; `detector.json` names its arrays
                        and their shapes. Protocol 4, which has neither graphs nor weights beside it
 
@@ -34,8 +33,8 @@ import numpy as np
 
 from models.calibration import ScoreMap
 from models.durable import sync, write_synced
-from models.judge import Judge, Level
-from models.judge_files import NEAR, check_judge, near_arrays, neighbours_of
+from models.judge import Judge
+from models.judge_files import NEAR, check_judge, levels_of, near_arrays, neighbours_of
 from models.neighbours import Neighbours
 from models.transform import Transform
 from schemas.errors import BundleError, ConfigError, listed
@@ -95,8 +94,7 @@ class BundleContents:
         """Rows and reconstructions to parts of a score."""
         if self.neighbours is None:
             return Judge(self.score_map)
-        levels = tuple(Level(**level) for level in self.detector["neighbours"]["levels"])
-        return Judge(self.score_map, self.neighbours, levels)
+        return Judge(self.score_map, self.neighbours, levels_of(self.detector))
 
     @property
     def score_map(self) -> ScoreMap:

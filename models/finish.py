@@ -13,7 +13,6 @@ from models.judge import Judge, fit_judge
 from models.nearest import Places
 from models.neighbours import fit_neighbours
 from models.networks import Network
-from models.ranks import fit_ranks
 from models.scoring import Reconstructor
 from models.transform import Transform
 
@@ -109,10 +108,8 @@ def judged(
     if nearness is None:
         return Judge(score_map), _calibrated(Judge(score_map), reconstruct, known.calibrate)
     rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
-    ranks = fit_ranks(rows) if nearness.ranks else None
-    neighbours, places = fit_neighbours(
-        rows, nearness.count_of(len(rows), lends_all=known.lends_all), nearness.most, seed, nearness.kind, ranks
-    )
+    count = nearness.count_of(len(rows), lends_all=known.lends_all)
+    neighbours, places = fit_neighbours(rows, count, nearness.most, seed, nearness.kind)
     share = min(1.0, nearness.most / len(rows))
     judge = fit_judge(score_map, neighbours, some, untaught, places[: len(some)], share)
     of = places[-len(known.calibrate) :] if known.lends_all else None

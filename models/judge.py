@@ -1,9 +1,10 @@
 """From an encoded row and its reconstruction to the parts of its score.
 
-Residuals alone, or with the distance to near rows. These are different quantities; each enters as its level, the
-logarithm over the middle of usual rows, in units of how far usual rows rise above that middle. The inside of the
-score's logarithm is then the exponential of the mean level, and a column's part is the mean of its shares in each.
-Residuals weigh the more the fewer of all rows are in the reference, since the autoencoders saw them all.
+Residuals alone, or with the distance to near rows. These are different quantities; each enters by what it is of the
+middle of usual rows. The inside of the score's logarithm is then their product, residuals to a power, and a column's
+part is the mean of its shares in each. That power is the higher the fewer of all rows are in the reference, since the
+autoencoders saw them all. A residual below the mean says little, as many an odd row is reconstructed well: so the mean
+is added to it, while a distance counts however small it is.
 """
 
 from __future__ import annotations
@@ -15,42 +16,37 @@ import numpy as np
 
 from models.calibration import Matrix, ScoreMap
 from models.nearest import Places
-from models.neighbours import Neighbours
+from models.neighbours import Neighbours, shares_of
 
-FLOOR = 0.05  # of the middle: what is smaller than that is as good as none
-LEAST_RISE = 0.1
-LEAST_WEIGHT = 0.75  # of residuals, beside 1 for a view of near rows
+NEAR_FLOOR, RESIDUAL_FLOOR = 0.05, 1.0  # of the mean: what is much smaller is as good as none
+LEAST_FLOOR = 1e-6
+LESS_WEIGHT = 0.25  # of residuals beside 1 for near rows, where all rows are in the reference
 
 
 @dataclass(frozen=True)
 class Level:
-    """A quantity of rows on a scale that all quantities share.
+    """A quantity of rows beside what is usual for it.
 
     Args:
         floor: Added before the logarithm.
         middle: Of the logarithms of usual rows.
-        rise: By how much usual rows lie above that, root mean square over both halves alike.
-        weight: In the mean of levels.
+        weight: The power to which the quantity enters.
     """
 
     floor: float
     middle: float
-    rise: float
     weight: float = 1.0
 
     def of(self, values: Matrix) -> Matrix:
         """Levels [rows] of values [rows]: 0 for a usual row."""
-        levels: Matrix = (np.log(values + self.floor) - self.middle) / self.rise
+        levels: Matrix = (np.log(values + self.floor) - self.middle) * self.weight
         return levels
 
 
-def fit_level(values: Matrix, weight: float = 1.0) -> Level:
-    """Learn a level from what usual rows have, float64 [rows], none of it negative."""
-    floor = max(float(np.median(values)) * FLOOR, 1e-9)
-    logarithms = np.log(values + floor)
-    middle = float(np.median(logarithms))
-    rise = float(np.sqrt(2.0 * np.mean(np.square(np.maximum(logarithms - middle, 0.0)))))
-    return Level(floor, middle, max(rise, LEAST_RISE), weight)
+def fit_level(values: Matrix, floor: float, weight: float = 1.0) -> Level:
+    """Learn a level from what usual rows have, float64 [rows], none of it negative; the floor in units of its mean."""
+    floor = max(float(np.mean(values)) * floor, LEAST_FLOOR)
+    return Level(floor, float(np.median(np.log(values + floor))), weight)
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,12 @@ class Judge:
     Args:
         score_map: What residual is normal.
         neighbours: The reference; None where residuals alone count.
-        levels: One for each of the reference's views, then one for residuals; none where these alone count.
+        levels: Of near rows and of residuals; None where these alone count.
     """
 
     score_map: ScoreMap
     neighbours: Neighbours | None = None
-    levels: tuple[Level, ...] = ()
+    levels: tuple[Level, Level] | None = None
 
     def parts(
         self, rows: np.ndarray[Any, Any], reconstructed: np.ndarray[Any, Any], *, of: Places | None = None
@@ -78,16 +74,13 @@ class Judge:
             of: Where the reference has these very rows; see `Neighbours.terms`.
         """
         residuals = self.score_map.parts(rows, reconstructed)
-        if self.neighbours is None:
+        if self.neighbours is None or self.levels is None:
             return residuals
-        far, squares = self.neighbours.terms(rows, of=of)
-        mean = residuals.sum(axis=1)
-        levels = [level.of(values) for level, values in zip(self.levels, (*far, mean), strict=True)]
-        weights = [level.weight for level in self.levels]
-        inside = np.exp(np.average(levels, axis=0, weights=weights))
-        shares = np.divide(residuals, mean[:, None], out=np.zeros_like(residuals), where=mean[:, None] > 0)
-        shares *= weights[-1]
-        shares += np.add.reduceat(squares, np.array(self.score_map.starts, dtype=np.intp), axis=1)
+        far, parts = self.neighbours.terms(rows, of=of)
+        near, left = self.levels
+        inside = np.exp(near.of(far) + left.of(residuals.sum(axis=1)))
+        shares = left.weight * shares_of(residuals)
+        shares += near.weight * np.add.reduceat(parts, np.array(self.score_map.starts, dtype=np.intp), axis=1)
         total = shares.sum(axis=1, keepdims=True)
         evenly = 1.0 / shares.shape[1]
         shares = np.divide(shares, total, out=np.full_like(shares, evenly), where=total > 0)
@@ -115,5 +108,5 @@ def fit_judge(
     """
     far, _ = neighbours.terms(rows, of=of)
     mean = score_map.parts(rows, reconstructed).sum(axis=1)
-    levels = (*(fit_level(values) for values in far), fit_level(mean, LEAST_WEIGHT + 1.0 - share))
-    return Judge(score_map, neighbours, levels)
+    residuals = fit_level(mean, RESIDUAL_FLOOR, 1.0 - LESS_WEIGHT * share)
+    return Judge(score_map, neighbours, (fit_level(far, NEAR_FLOOR), residuals))

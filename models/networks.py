@@ -45,7 +45,7 @@ class Layered:
     batch_norm: bool = False
 
 
-COUNT_OF_ALL, COUNT_OF_SAMPLE = 3, 5
+COUNT_OF_ALL, COUNT_OF_SAMPLE = 2, 12
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,11 @@ class Nearness:
         count: How many near rows count; None: as many as is best for the reference.
         most: Most rows of the reference.
         kind: Rows of the training, or centroids of them.
-        ranks: Whether they are sought by rank too.
     """
 
     count: int | None
     most: int
     kind: Literal["rows", "centroids"]
-    ranks: bool = True
 
     def count_of(self, rows: int, *, lends_all: bool) -> int:
         """How many near rows count.

@@ -1,7 +1,8 @@
-"""Numbers by their rank in a sample: a normal deviate beside the place on the scale.
+"""Numbers on a scale that is bent: by their rank in a sample, and partly by their place on the scale.
 
-A heavy tail leaves the many that are usual no room on a scale; by rank they have it. Neither view finds all that the
-other does, so near rows are sought in both. Ranks are known at the ends and the quartiles, and go evenly between them.
+A heavy tail leaves the many that are usual no room on a scale, and by rank alone what is far beyond is hardly farther
+than what is just beyond. Ranks are known at the ends and the tertiles of the sample, and go evenly between them; with
+many more knots they follow every crowd, and less is found.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 
 from models.numeric_encoder import deviates_of
 
-KNOTS = 5  # with many more, ranks follow every crowd of the sample, and less is found
+KNOTS = 4
 BEYOND = 10.0  # steps of the deviate's logarithm over the sample's range
-LEAST_VALUES = 2  # of a yes or no a rank says how rare it is, where the scale is bounded or none
+SCALE = 0.5  # of the place on the scale, beside 1 of the deviate
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -27,7 +28,7 @@ class Ranks:
     """Where numbers stand among a sample's.
 
     Args:
-        at: Which numbers of a row, int64 [ranked].
+        at: Which numbers of a row varied in it, int64 [ranked].
         knots: Values at evenly spaced ranks, one row a number, ascending, float64 [ranked, knots].
         center: Mean of the sample's deviates, which ties move, float64 [ranked].
         scale: Their deviation, float64 [ranked].
@@ -37,6 +38,15 @@ class Ranks:
     knots: Matrix
     center: Matrix
     scale: Matrix
+
+    def bend(self, rows: np.ndarray[Any, Any]) -> Rows:
+        """Encoded rows, [rows, width], on the bent scale, float32 [rows, width].
+
+        Of a number that never varied, which has no rank, the place on the scale is left.
+        """
+        bent = (SCALE * rows).astype(np.float32)
+        bent[:, self.at] += self.of(rows)
+        return bent
 
     def of(self, rows: np.ndarray[Any, Any]) -> Rows:
         """Deviates, float32 [rows, ranked], of encoded rows [rows, width]; they grow slowly beyond the sample."""
@@ -63,7 +73,7 @@ def _map(knots: Matrix) -> tuple[Matrix, Matrix]:
 
 def fit_ranks(rows: Rows) -> Ranks:
     """Ranks of a sample's numbers, float32 [rows, width]; those that never vary have none."""
-    at = np.array([at for at in range(rows.shape[1]) if len(np.unique(rows[:, at])) >= LEAST_VALUES], dtype=np.int64)
+    at = np.flatnonzero((rows != rows[:1]).any(axis=0)).astype(np.int64)
     knots = np.quantile(rows[:, at].astype(np.float64), np.linspace(0.0, 1.0, KNOTS), axis=0).T
     plain = Ranks(at, knots, np.zeros(len(at)), np.ones(len(at)))
     deviates = plain.of(rows).astype(np.float64)

@@ -1,8 +1,8 @@
 """What works on most tables: an ensemble of denoising autoencoders, and the distance to near neighbours.
 
 The members are trained in one program, each with weights and noise of its own and without a share of the rows, and
-their mean reconstruction is the ensemble's. Near rows are sought on the scale of numbers and by their rank, so that
-neither a heavy tail nor a crowded middle hides what is odd; `models.neighbours` says how they enter the score.
+their mean reconstruction is the ensemble's. Near rows are sought on a scale that is bent, so that neither a heavy tail
+nor a crowded middle hides what is odd; `models.judge` says how they enter the score.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class Config(Layered):
         members: Autoencoders in it.
         noise: Scale of the noise that is added, in units of the scaled input.
         bounded: Whether plain numbers are softly bounded, so that a heavy tail does not decide all.
-        ranks: Whether near rows are sought by rank too.
-        neighbours: How many near rows count: 5 when none is given, and 3 for an `Autoencoder` whose reference has all
+        neighbours: How many near rows count: 12 when none is given, and 2 for an `Autoencoder` whose reference has all
             its rows; 0 for a score of residuals alone.
         reference: What lies in the bundle to be near to: rows of the training, or centroids of them.
         reference_rows: Most of these.
@@ -36,7 +35,6 @@ class Config(Layered):
     members: Units = 5
     noise: Amount = 0.4
     bounded: bool = True
-    ranks: bool = True
     neighbours: Annotated[int, Field(ge=0)] | None = None
     reference: Literal["rows", "centroids"] = "rows"
     reference_rows: Units = 4_000
@@ -45,7 +43,8 @@ class Config(Layered):
 @register(
     "auto",
     paper="Vincent et al., Extracting and composing robust features with denoising autoencoders, 2008; Hansen and "
-    "Salamon, Neural network ensembles, 1990; Breunig et al., LOF: identifying density-based local outliers, 2000",
+    "Salamon, Neural network ensembles, 1990; Angiulli and Pizzuti, Fast outlier detection in high dimensional spaces, "
+    "2002",
     use="finding most over many kinds of tables",
     pace=Pace(learning_rate=4e-3, least_steps=10, epochs=100, rows=3_000_000),
 )
@@ -76,7 +75,7 @@ def build(width: int, config: Config) -> Network:
 
     near = None
     if config.neighbours != 0:
-        near = Nearness(config.neighbours, config.reference_rows, config.reference, config.ranks)
+        near = Nearness(config.neighbours, config.reference_rows, config.reference)
     folds = Folds(members, width)
     network = assemble(width, config, encode, decode, own_loss=replace(own, of=_of_members(own, folds)), nearness=near)
     given = keras.Input((width,), name="rows")

@@ -65,14 +65,14 @@ def test_the_bundle_holds_all_of_it_and_no_code(fitted, tmp_path):
     assert bundle.protocol == 3
     assert bundle.neighbours is not None
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
-    assert {"reference.npy", "spread.npy", "ranks.npy"} <= set(manifest["files"])
+    assert {"reference.npy", "ranks.npy"} <= set(manifest["files"])
 
 
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
-        ("spread.npy", lambda saved: -np.abs(saved) - 1),
         ("reference.npy", lambda saved: saved[:, 1:]),
+        ("ranks.npy", lambda saved: saved[0]),
         ("ranks.npy", lambda saved: saved + np.array([99.0, *[0.0] * (saved.shape[1] - 1)])),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_reference_that_fits_nothing_is_refused(fitted, tmp_path, monkeypatch,
         open_bundle(tmp_path / "bundle")
 
 
-@pytest.mark.parametrize("level", [{"rise": 0.0}, {"floor": -1.0}, {"weight": 0.0}], ids=str)
+@pytest.mark.parametrize("level", [{"floor": -1.0}, {"weight": 0.0}], ids=str)
 def test_a_level_that_says_nothing_is_refused(fitted, tmp_path, level):
     detector = json.loads(json.dumps(fitted._fitted.detector))
     detector["neighbours"]["levels"][0] |= level
@@ -111,17 +111,17 @@ def test_contributions_name_the_column(fitted):
 
 def test_centroids_leave_no_row_in_the_bundle():
     fitted = Autoencoder("auto", **SMALL, options={"reference": "centroids"}).fit(ROWS)
-    reference = fitted._fitted.neighbours.reference[:, :5]
+    neighbours = fitted._fitted.neighbours
     encoded = fitted._fitted.transform.apply(pd.DataFrame(ROWS, columns=list(fitted._fitted.transform.columns)))
-    assert not (reference[:, None] == encoded[None]).all(axis=2).any()
+    assert not (neighbours.reference[:, None] == neighbours.ranks.bend(encoded)[None]).all(axis=2).any()
     assert np.mean(fitted.score(odd_rows()) > np.quantile(fitted.score(FRESH), 0.95)) > 0.9
 
 
 def test_of_a_sample_more_near_rows_count_than_of_all(fitted):
-    assert fitted._fitted.neighbours.count == 3
+    assert fitted._fitted.neighbours.count == 2
     sampled = Autoencoder("auto", **SMALL, options={"reference_rows": 300}).fit(ROWS)
-    assert sampled._fitted.neighbours.count == 5
-    assert sampled._fitted.judge.levels[-1].weight == pytest.approx(1.75 - 300 / 900)
+    assert sampled._fitted.neighbours.count == 12
+    assert sampled._fitted.judge.levels[1].weight == pytest.approx(1 - 300 / 900 / 4)
     given = Autoencoder("auto", **SMALL, options={"neighbours": 4}).fit(ROWS)
     assert given._fitted.neighbours.count == 4
 

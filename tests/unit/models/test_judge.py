@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.calibration import ScoreMap, scores_of
-from models.judge import Judge, fit_judge, fit_level
+from models.judge import NEAR_FLOOR, RESIDUAL_FLOOR, Judge, fit_judge, fit_level
 from models.neighbours import fit_neighbours
 
 ROWS = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
@@ -18,7 +18,7 @@ def test_without_neighbours_residuals_alone_count():
     assert np.array_equal(Judge(SCORE_MAP).parts(FRESH, FRESH * 0.5), SCORE_MAP.parts(FRESH, FRESH * 0.5))
 
 
-def test_both_views_raise_the_score():
+def test_both_raise_the_score():
     usual = scores_of(JUDGE.parts(FRESH, FRESH * 0.9))
     badly_reconstructed = scores_of(JUDGE.parts(FRESH, FRESH * 0.9 + 2))
     farther = scores_of(JUDGE.parts(FRESH + 9, FRESH * 0.9 + 9))
@@ -26,31 +26,43 @@ def test_both_views_raise_the_score():
     assert (farther > usual).all()
 
 
-def test_neither_view_excuses_the_other():
+def test_neither_excuses_the_other():
     perfect = JUDGE.parts(FRESH + 9, FRESH + 9)
     assert (scores_of(perfect) > 0).all()
-    near = JUDGE.parts(NEIGHBOURS.reference[:1], NEIGHBOURS.reference[:1] + 3)
+    near = JUDGE.parts(ROWS[:1], ROWS[:1] + 3)
     assert scores_of(near)[0] > 0
 
 
-def test_a_usual_row_is_at_level_nought_and_what_rises_as_usual_rows_do_at_one():
+def test_a_usual_row_is_at_level_nought_and_a_quantity_enters_by_its_power():
     values = np.exp(np.random.default_rng(3).normal(2.0, 0.5, 20_000))
-    level = fit_level(values)
+    level = fit_level(values, NEAR_FLOOR)
     assert np.median(level.of(values)) == pytest.approx(0.0, abs=1e-9)
-    assert level.of(np.exp(np.array([2.5])))[0] == pytest.approx(1.0, abs=0.1)
-    # What lies below the middle says nothing of how far usual rows rise.
-    lowered = np.where(values < np.quantile(values, 0.3), 1e-6, values)
-    assert fit_level(lowered).rise == pytest.approx(level.rise, rel=0.02)
+    assert level.of(np.exp(np.array([4.0])))[0] == pytest.approx(2.0, abs=0.1)
+    assert fit_level(values, NEAR_FLOOR, 0.5).of(values) == pytest.approx(level.of(values) / 2)
+
+
+def test_a_quantity_that_most_usual_rows_have_none_of_has_a_floor():
+    values = np.zeros(1_000)
+    values[:100] = 1.0
+    assert fit_level(values, NEAR_FLOOR).of(np.array([1.0]))[0] < 6
+
+
+def test_a_small_residual_says_little_and_a_large_one_much():
+    values = np.exp(np.random.default_rng(3).normal(2.0, 0.5, 20_000))
+    near, residuals = fit_level(values, NEAR_FLOOR), fit_level(values, RESIDUAL_FLOOR)
+    none, much = np.zeros(1), np.full(1, 1e6)
+    assert near.of(none)[0] < -2 < -1 < residuals.of(none)[0] < 0
+    assert residuals.of(much)[0] > 10
 
 
 def test_values_that_never_differ_have_a_level():
-    assert np.isfinite(fit_level(np.zeros(30)).of(np.array([0.0, 1e9]))).all()
+    assert np.isfinite(fit_level(np.zeros(30), NEAR_FLOOR).of(np.array([0.0, 1e9]))).all()
 
 
 def test_the_less_of_the_rows_a_reference_has_the_more_residuals_weigh():
     of_few = fit_judge(SCORE_MAP, NEIGHBOURS, ROWS, ROWS * 0.9, PLACES, share=0.1)
-    assert JUDGE.levels[-1].weight == 0.75
-    assert of_few.levels[-1].weight == pytest.approx(1.65)
+    assert JUDGE.levels[1].weight == 0.75
+    assert of_few.levels[1].weight == pytest.approx(0.975)
     fresh, badly = FRESH * 0.9, FRESH * 0.9 + 2
     rise = [
         np.log(np.expm1(scores_of(j.parts(FRESH, badly))) / np.expm1(scores_of(j.parts(FRESH, fresh))))
