@@ -17,7 +17,7 @@ from models.numeric_encoder import deviates_of
 
 KNOTS = 4
 BEYOND = 10.0  # steps of the deviate's logarithm over the sample's range
-SCALE = 0.5  # of the place on the scale, beside 1 of the deviate
+SCALE = 0.25  # of the place on the scale, beside 1 of the deviate
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]

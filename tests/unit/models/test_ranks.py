@@ -55,14 +55,14 @@ def test_a_row_has_the_same_ranks_alone():
     assert np.array_equal(ranks.of(ROWS[7:8]), ranks.of(ROWS)[7:8])
 
 
-def test_the_bent_scale_is_the_rank_and_half_of_the_scale():
+def test_the_bent_scale_is_the_rank_and_a_quarter_of_the_scale():
     bent = fit_ranks(ROWS).bend(ROWS)
-    assert bent == pytest.approx(fit_ranks(ROWS).of(ROWS) + ROWS / 2, rel=1e-5)
+    assert bent == pytest.approx(fit_ranks(ROWS).of(ROWS) + ROWS / 4, rel=1e-5)
     assert bent.dtype == np.float32
 
 
 def test_what_never_varied_is_seen_once_it_does():
     rows = np.column_stack([HEAVY, np.ones(3_000)]).astype(np.float32)
     ranks = fit_ranks(rows)
-    assert np.unique(ranks.bend(rows)[:, 1]).tolist() == [0.5]
-    assert ranks.bend(np.array([[1.0, 4.0]], np.float32))[0, 1] == 2.0
+    assert np.unique(ranks.bend(rows)[:, 1]).tolist() == [0.25]
+    assert ranks.bend(np.array([[1.0, 4.0]], np.float32))[0, 1] == 1.0

@@ -89,6 +89,17 @@ def test_a_detector_that_loses_to_principal_components_is_refused(decide, made):
     assert "principal components" in " ".join(decision.reasons)
 
 
+def test_where_the_champion_loses_to_principal_components_too_they_do_not_keep_it_on_duty(decide, made, detector):
+    weak, fresher = made(rank=1), made("fresher", rank=1)
+    decision = decide(fresher, champion=ChampionBundle(weak.folder, weak.hash))
+    assert checks(decision)["holds against PCA"]
+    assert decision.promote
+    (said,) = [check["observed"] for check in decision.checks if check["name"] == "holds against PCA"]
+    assert "the champion is behind them, too (0." in said
+    strong = ChampionBundle(detector.folder, detector.hash)
+    assert not checks(decide(fresher, champion=strong))["holds against PCA"]
+
+
 def test_a_clearly_worse_challenger_loses_against_the_champion_and_the_champion_holds(decide, made, detector):
     worse = made(rank=1)
     lost = decide(worse, champion=ChampionBundle(detector.folder, detector.hash))
