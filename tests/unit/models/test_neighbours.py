@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.neighbours import Neighbours, fit_neighbours
-from models.ranks import fit_ranks
+from models.ranks import SCALE, fit_ranks
 
 ROWS = np.random.default_rng(0).normal(size=(700, 6)).astype(np.float32)
 OTHERS = np.random.default_rng(1).normal(size=(1_500, 6)).astype(np.float32) * 2
@@ -85,7 +85,7 @@ def test_equal_rows_are_no_distance_and_no_error():
     far, parts = neighbours.terms(np.concatenate([same, same + 1]))
     assert np.isfinite(far).all()
     assert far[:40].max() == 0
-    assert far[40:].min() > 0.5
+    assert far[40:] == pytest.approx(SCALE * np.sqrt(3))
     assert parts[:40].sum() == 0
 
 
