@@ -22,10 +22,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, sereno) -> dict[str, Any]:
     return {**done.json, "folder": folder / "week"}
 
 
-def test_at_least_four_of_five_planted_rows_are_found_within_the_budget(demo: dict[str, Any]):
+def test_all_planted_rows_but_one_at_most_are_found_within_the_budget(demo: dict[str, Any]):
     planted, hits = (sum(line[name] for line in demo["found"]) for name in ("planted", "found"))
     assert planted >= 30
-    assert hits >= 0.8 * planted, demo["found"]
+    # Detectors that look at near rows alone, or nearly so, miss those inside every column's usual range.
+    assert hits >= planted - 1, demo["found"]
 
 
 def test_half_of_the_kinds_lie_inside_every_columns_usual_range_and_a_z_score_misses_most(demo: dict[str, Any]):
