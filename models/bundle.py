@@ -1,6 +1,6 @@
 """A detector as data: JSON, ONNX, Keras weights and calibration scores under a manifest of SHA-256.
 
-    manifest.json      {"protocol": 3, "files": {name: sha256}}; its own hash names the bundle
+    manifest.json      {"protocol": 2, "files": {name: sha256}}; its own hash names the bundle
     detector.json      settings, features, score map, threshold and its rule, calibration facts, nights, seed, summary
     transform.json     one encoder a feature
     model.onnx         the graph that scores
@@ -8,7 +8,7 @@
     decoder.onnx       from codes to rows
     weights.keras      the Keras model, for those who train on
     calibration.npy    sorted float64 scores of held-out rows
-    reference.npy      float32 rows that others are compared with, encoded and bent; with the next one in protocol 3
+    reference.npy      float32 rows that others are compared with, encoded and bent; with the next one in protocol 5
     ranks.npy          float64, a row a number that varied: its place, and center, scale and knots of its ranks
     rival.npy          float64, all that a classical detector has learnt, end to end; `detector.json` names its arrays
                        and their shapes. Protocol 4, which has neither graphs nor weights beside it
@@ -34,21 +34,23 @@ import numpy as np
 from models.calibration import ScoreMap
 from models.durable import sync, write_synced
 from models.judge import Judge
-from models.judge_files import NEAR, check_judge, levels_of, near_arrays, neighbours_of
+from models.judge_files import NEAR, check_judge, near_arrays, near_of, neighbours_of
 from models.neighbours import Neighbours
 from models.transform import Transform
-from schemas.errors import BundleError, ConfigError, listed
+from schemas.errors import BundleError, ConfigError, OutdatedBundle, listed
 from schemas.failpoints import durable
 
 if TYPE_CHECKING:
     from models.rivals import Rival
 
-PROTOCOL = 4
+PROTOCOL = 5
 MANIFEST = "manifest.json"
 HALVES = ("decoder.onnx", "encoder.onnx")
 FILES = ("calibration.npy", "detector.json", "model.onnx", "transform.json", "weights.keras")
 OF_RIVAL = ("calibration.npy", "detector.json", "rival.npy", "transform.json")
-LISTED = {1: FILES, 2: (*FILES, *HALVES), 3: (*FILES, *HALVES, *NEAR), 4: OF_RIVAL}
+LISTED = {1: FILES, 2: (*FILES, *HALVES), 4: OF_RIVAL, 5: (*FILES, *HALVES, *NEAR)}
+# Protocol 3 had near rows by two views, which nothing reads any more; a new bundle may still take such a one's place.
+ONCE_LISTED = "spread.npy"
 BY_BUDGET = {"method": "budget"}
 MOST_BYTES = 2_000_000_000
 RESTORE = "restore the bundle from the registry, or train again; a bundle is never edited by hand"
@@ -87,14 +89,14 @@ class BundleContents:
             return 4
         if self.encoder is None or self.decoder is None:
             return 1
-        return 2 if self.neighbours is None else 3
+        return 2 if self.neighbours is None else 5
 
     @property
     def judge(self) -> Judge:
         """Rows and reconstructions to parts of a score."""
         if self.neighbours is None:
             return Judge(self.score_map)
-        return Judge(self.score_map, self.neighbours, levels_of(self.detector))
+        return Judge(self.score_map, near_of(self.neighbours, self.detector))
 
     @property
     def score_map(self) -> ScoreMap:
@@ -173,7 +175,7 @@ def write_bundle(folder: Path, contents: BundleContents, *, replace: bool = Fals
 
 
 def _holds_only_a_bundle(folder: Path) -> bool:
-    known = {name for names in LISTED.values() for name in names} | {MANIFEST}
+    known = {name for names in LISTED.values() for name in names} | {MANIFEST, ONCE_LISTED}
     return not folder.is_symlink() and folder.is_dir() and all(entry.name in known for entry in folder.iterdir())
 
 
@@ -240,7 +242,8 @@ def open_bundle(folder: Path, expected_hash: str | None = None) -> Bundle:
         expected_hash: The hash that the ledger or the registry names; not compared where none is given.
 
     Raises:
-        BundleError: When a file is missing, changed or not listed, or the protocol is not this version's.
+        BundleError: When a file is missing, changed or not listed, or the protocol is not this version's;
+            `OutdatedBundle` where it was an earlier version's.
     """
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}", hint=RESTORE)
@@ -261,12 +264,10 @@ def _listed_files(folder: Path, manifest: bytes) -> tuple[int, dict[str, str]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{folder}: {MANIFEST} is not a manifest", hint=RESTORE) from None
     if protocol not in _READERS:
-        newer = "upgrade Sereno on this machine: pip install --upgrade sereno"
-        known = listed(map(str, sorted(_READERS)))
-        raise BundleError(
-            f"{folder}: the bundle has protocol {protocol}, this version reads {known}",
-            hint=newer if protocol > PROTOCOL else "train again",
-        )
+        said = f"{folder}: the bundle has protocol {protocol}, this version reads {listed(map(str, sorted(_READERS)))}"
+        if protocol < PROTOCOL:
+            raise OutdatedBundle(said, hint="train again")
+        raise BundleError(said, hint="upgrade Sereno on this machine: pip install --upgrade sereno")
     due = LISTED[protocol]
     if set(listing) != set(due):
         odd = listed(repr(name) for name in sorted(set(listing) ^ set(due)))
@@ -351,5 +352,5 @@ def _check_shapes(bundle: Bundle) -> None:
     check_judge(bundle.judge, width)
 
 
-_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 3: _parse, 4: _parse}
+_READERS: Mapping[int, Callable[[Path, str, dict[str, bytes]], Bundle]] = {1: _parse, 2: _parse, 4: _parse, 5: _parse}
 """Protocol to what reads a bundle of it; when `PROTOCOL` is raised, those that can still be read stay."""

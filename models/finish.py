@@ -110,7 +110,8 @@ def judged(
     rows = np.concatenate([seen, *([known.calibrate] if known.lends_all else [])])
     count = nearness.count_of(len(rows), lends_all=known.lends_all)
     neighbours, places = fit_neighbours(rows, count, nearness.most, seed, nearness.kind)
-    share = min(1.0, nearness.most / len(rows))
+    lent = len(known.calibrate) if known.lends_all else 0
+    share = len(neighbours.reference) / (len(known.fit) + len(known.stop) + lent)
     judge = fit_judge(score_map, neighbours, some, untaught, places[: len(some)], share)
     of = places[-len(known.calibrate) :] if known.lends_all else None
     return judge, _calibrated(judge, reconstruct, known.calibrate, of)

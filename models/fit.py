@@ -26,7 +26,7 @@ from models.trainer import Budget, Curve, Weights, train
 from models.training_request import TrainingOutcome, TrainingRequest
 from models.transform import Transform, fit_transform
 from models.workshop import WORKSHOP, Workpiece
-from schemas.errors import TrainingFailed
+from schemas.errors import OutdatedBundle, TrainingFailed
 from schemas.results import TrainingSummary
 from schemas.threshold import ThresholdRule, wished_share
 
@@ -184,7 +184,11 @@ def _start(request: TrainingRequest, piece: Workpiece) -> tuple[Weights | None, 
         return None, None
     from models.warm_start import weights_of
 
-    bundle = open_bundle(request.start, request.start_hash)
+    try:
+        bundle = open_bundle(request.start, request.start_hash)
+    except OutdatedBundle as error:
+        logger.info("the training starts anew: %s", error.message)
+        return None, None
     if bundle.rival is not None:
         logger.info("the training starts anew: the earlier detector is a classical one, without weights")
         return None, None

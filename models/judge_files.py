@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.judge import Judge, Level
+from models.judge import Judge, Level, Near
 from models.neighbours import Neighbours
 from models.ranks import Ranks
 
@@ -20,11 +20,13 @@ def judge_facts(judge: Judge) -> dict[str, Any]:
     """What `detector.json` says of a judge."""
     score_map = judge.score_map
     facts: dict[str, Any] = {"score_map": {"factors": list(score_map.factors), "starts": list(score_map.starts)}}
-    if judge.neighbours is not None and judge.levels is not None:
+    if judge.near is not None:
+        near, ranks = judge.near, judge.near.neighbours.ranks
         facts["neighbours"] = {
-            "count": judge.neighbours.count,
-            "rows": len(judge.neighbours.reference),
-            "levels": [asdict(level) for level in judge.levels],
+            "count": near.neighbours.count,
+            "rows": len(near.neighbours.reference),
+            "bent": {"beside": ranks.beside, "beyond": ranks.beyond},
+            "levels": [asdict(near.distance), asdict(near.residuals)],
         }
     return facts
 
@@ -36,14 +38,15 @@ def near_arrays(neighbours: Neighbours) -> dict[str, Array]:
 
 def neighbours_of(detector: dict[str, Any], arrays: dict[str, Array]) -> Neighbours:
     """A reference of `near_arrays`, and of what `detector.json` says of it."""
-    count = int(detector["neighbours"]["count"])
-    return Neighbours(arrays["reference.npy"], count, _ranks_loaded(arrays["ranks.npy"]))
+    facts = detector["neighbours"]
+    ranks = _ranks_loaded(arrays["ranks.npy"], facts["bent"])
+    return Neighbours(arrays["reference.npy"], int(facts["count"]), ranks)
 
 
-def levels_of(detector: dict[str, Any]) -> tuple[Level, Level]:
-    """The levels of near rows and of residuals, of what `detector.json` says."""
-    near, residuals = (Level(**level) for level in detector["neighbours"]["levels"])
-    return near, residuals
+def near_of(neighbours: Neighbours, detector: dict[str, Any]) -> Near:
+    """Near rows with their levels, of what `detector.json` says."""
+    distance, residuals = (Level(**level) for level in detector["neighbours"]["levels"])
+    return Near(neighbours, distance, residuals)
 
 
 def check_judge(judge: Judge, width: int) -> None:
@@ -52,9 +55,9 @@ def check_judge(judge: Judge, width: int) -> None:
     Raises:
         ValueError: When arrays and facts do not fit rows of that width, or each other.
     """
-    if judge.neighbours is not None and judge.levels is not None:
-        _check_neighbours(judge.neighbours, width)
-        _check_levels(judge.levels)
+    if judge.near is not None:
+        _check_neighbours(judge.near.neighbours, width)
+        _check_levels((judge.near.distance, judge.near.residuals))
 
 
 def _check_neighbours(neighbours: Neighbours, width: int) -> None:
@@ -63,6 +66,8 @@ def _check_neighbours(neighbours: Neighbours, width: int) -> None:
         raise ValueError("reference.npy must hold finite float32 rows as wide as transform.json says")
     if len(ranks.at) and not _are_ranks(ranks, width):
         raise ValueError("ranks.npy must hold places within a row, and finite, ascending knots")
+    if not (0 <= ranks.beside < np.inf and 0 < ranks.beyond < np.inf):
+        raise ValueError("detector.json must say how the scale is bent: beside at least 0, beyond above it")
     if not 0 < neighbours.count < len(reference):
         raise ValueError("detector.json names more neighbours than reference.npy has")
 
@@ -83,7 +88,8 @@ def _ranks_saved(ranks: Ranks) -> Array:
     return np.column_stack([ranks.at.astype(np.float64), ranks.center, ranks.scale, ranks.knots])
 
 
-def _ranks_loaded(saved: Array) -> Ranks:
+def _ranks_loaded(saved: Array, bent: dict[str, Any]) -> Ranks:
     if saved.ndim != 2 or saved.shape[1] <= 4:
         raise ValueError("ranks.npy must hold a row a number: place, center, scale and knots")
-    return Ranks(saved[:, 0].astype(np.int64), saved[:, 3:], saved[:, 1], saved[:, 2])
+    at, center, scale, knots = saved[:, 0].astype(np.int64), saved[:, 1], saved[:, 2], saved[:, 3:]
+    return Ranks(at, knots, center, scale, float(bent["beside"]), float(bent["beyond"]))

@@ -50,7 +50,7 @@ COUNT_OF_ALL, COUNT_OF_SAMPLE = 2, 12
 
 @dataclass(frozen=True)
 class Nearness:
-    """How near rows enter a score; see `models.neighbours`.
+    """How near rows enter a score; see `models.judge`.
 
     Args:
         count: How many near rows count; None: as many as is best for the reference.

@@ -32,19 +32,23 @@ class Ranks:
         knots: Values at evenly spaced ranks, one row a number, ascending, float64 [ranked, knots].
         center: Mean of the sample's deviates, which ties move, float64 [ranked].
         scale: Their deviation, float64 [ranked].
+        beside: How much of the place on the scale counts beside 1 of the deviate.
+        beyond: Steps of the deviate's logarithm over the sample's range.
     """
 
     at: np.ndarray[Any, np.dtype[np.int64]]
     knots: Matrix
     center: Matrix
     scale: Matrix
+    beside: float = SCALE
+    beyond: float = BEYOND
 
     def bend(self, rows: np.ndarray[Any, Any]) -> Rows:
         """Encoded rows, [rows, width], on the bent scale, float32 [rows, width].
 
         Of a number that never varied, which has no rank, the place on the scale is left.
         """
-        bent = (SCALE * rows).astype(np.float32)
+        bent = (self.beside * rows).astype(np.float32)
         bent[:, self.at] += self.of(rows)
         return bent
 
@@ -53,7 +57,7 @@ class Ranks:
         found = np.empty((len(rows), len(self.at)), dtype=np.float32)
         for place, (at, (distinct, middle)) in enumerate(zip(self.at, self._maps, strict=True)):
             numbers = rows[:, at].astype(np.float64)
-            step = max(distinct[-1] - distinct[0], 1e-9) / BEYOND
+            step = max(distinct[-1] - distinct[0], 1e-9) / self.beyond
             deviates = np.interp(numbers, distinct, middle)
             deviates += np.log1p(np.maximum(numbers - distinct[-1], 0.0) / step)
             deviates -= np.log1p(np.maximum(distinct[0] - numbers, 0.0) / step)

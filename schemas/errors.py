@@ -122,7 +122,11 @@ class TrainingFailed(SerenoError, RuntimeError):
 
 
 class BundleError(SerenoError, ValueError):
-    """A bundle that was changed since it was made, is incomplete, or has a newer protocol."""
+    """A bundle that was changed since it was made, is incomplete, or has another protocol."""
+
+
+class OutdatedBundle(BundleError):
+    """A bundle of a protocol that nothing reads any more."""
 
 
 class PromotionRefused(SerenoError, ValueError):

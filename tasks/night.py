@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tasks.train import TrainingOutcome
     from tasks.validate import Validated
 
-PIPELINE_PROTOCOL = 6
+PIPELINE_PROTOCOL = 7
 """Raised when the same inputs would give other results; an upgrade that changes nothing leaves it alone."""
 
 

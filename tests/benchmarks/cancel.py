@@ -45,14 +45,11 @@ def called_off(project: Watched, service: Service) -> float:
 
 def reaped(project: Watched, service: Service) -> float:
     """Kill a run in its training; seconds until its night is at work again, by itself."""
-    before = processes(service)
     project.json("run", NAME, "--date", str(NIGHT), "--force", "--detach")
     wait_until(lambda: in_training(project), LIMIT_S, "the training")
     (first,) = [night["run"] for night in nights(project) if night["status"] == "running"]
     begun = time.monotonic()
-    for process in service.runs():
-        if process.pid not in before:
-            process.kill()
+    service.kill_runs()
     wait_until(
         lambda: any(night["status"] == "running" and night["run"] != first for night in nights(project)),
         LIMIT_S,

@@ -219,8 +219,7 @@ def killed_runner(world: World, service: Service, night: date) -> None:
     world.project.arrive(NAME, night)
     begin(world, night)
     wait_until(lambda: at_work(world), NIGHT_S, f"the begin of {night}")
-    for process in service.runs():
-        process.kill()
+    service.kill_runs()
     world.plant("runner killed", f"{NAME} {night}: the run died")
     settled(world, night)
 

@@ -144,14 +144,20 @@ class Service:
         """Processes that it began, and those that these began; one may have ended since."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def runs(self) -> list[psutil.Process]:
-        """Those that do a night each."""
-        found = []
+    def kill_runs(self) -> None:
+        """Kill the processes that do a night each.
+
+        Raises:
+            NotMeasured: There was none.
+        """
+        killed = 0
         for process in self.below():
-            with suppress(psutil.Error):  # ended between being listed and being looked at
+            with suppress(psutil.Error):  # ended between being listed and being killed
                 if any("infra.service.flow_run" in word for word in process.cmdline()):
-                    found.append(process)
-        return found
+                    process.kill()
+                    killed += 1
+        if not killed:
+            raise NotMeasured("no process does a night")
 
     def memory(self) -> int:
         """Bytes that it and everything below it hold, each page counted once where it is shared."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from models.autoencoder import Autoencoder
-from models.bundle import BundleError, open_bundle, write_bundle
+from models.bundle import FILES, HALVES, BundleError, canonical_json, open_bundle, write_bundle
 from models.fleet import FleetAutoencoder
 from models.scoring import Scorer
 
@@ -62,10 +62,10 @@ def test_the_bundle_holds_all_of_it_and_no_code(fitted, tmp_path):
     again = Autoencoder.load(tmp_path / "bundle", found)
     assert np.array_equal(again.score(FRESH), fitted.score(FRESH))
     bundle = open_bundle(tmp_path / "bundle")
-    assert bundle.protocol == 3
+    assert bundle.protocol == 5
     assert bundle.neighbours is not None
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
-    assert {"reference.npy", "ranks.npy"} <= set(manifest["files"])
+    assert {"reference.npy", "ranks.npy"} == set(manifest["files"]) - {*FILES, *HALVES}
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,59 @@ def test_a_reference_that_fits_nothing_is_refused(fitted, tmp_path, monkeypatch,
         open_bundle(tmp_path / "bundle")
 
 
-@pytest.mark.parametrize("level", [{"floor": -1.0}, {"weight": 0.0}], ids=str)
-def test_a_level_that_says_nothing_is_refused(fitted, tmp_path, level):
-    detector = json.loads(json.dumps(fitted._fitted.detector))
-    detector["neighbours"]["levels"][0] |= level
-    write_bundle(tmp_path / "bundle", dataclasses.replace(fitted._fitted, detector=detector))
-    with pytest.raises(BundleError, match="level"):
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("level", [{"floor": -1.0}, {"weight": 0.0}, {"rise": 1.0}], ids=str)
+def test_a_level_that_says_nothing_is_refused(fitted, tmp_path, level, at):
+    spoilt = spoilt_facts(fitted, lambda near: near["levels"][at].update(level))
+    write_bundle(tmp_path / "bundle", spoilt)
+    with pytest.raises(BundleError, match=r"level|rise"):
         open_bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda near: near["levels"].pop(),
+        lambda near: near["levels"].append(near["levels"][0]),
+        lambda near: near.pop("bent"),
+        lambda near: near["bent"].update(beside=-1.0),
+        lambda near: near["bent"].update(beyond=0.0),
+        lambda near: near.update(count=900),
+    ],
+)
+def test_facts_of_near_rows_that_do_not_fit_are_refused(fitted, tmp_path, spoil):
+    write_bundle(tmp_path / "bundle", spoilt_facts(fitted, spoil))
+    with pytest.raises(BundleError, match="the bundle cannot be read"):
+        open_bundle(tmp_path / "bundle")
+
+
+def spoilt_facts(fitted, spoil):
+    """What a bundle of a fitted detector holds, with another word on near rows."""
+    detector = json.loads(json.dumps(fitted._fitted.detector))
+    spoil(detector["neighbours"])
+    return dataclasses.replace(fitted._fitted, detector=detector)
+
+
+def test_how_the_scale_was_bent_is_the_bundles_own(fitted, tmp_path, monkeypatch):
+    fitted.save(tmp_path / "bundle")
+    scores = fitted.score(FRESH)
+    monkeypatch.setattr("models.ranks.SCALE", 3.0)
+    monkeypatch.setattr("models.ranks.BEYOND", 1.0)
+    assert np.array_equal(Autoencoder.load(tmp_path / "bundle").score(FRESH), scores)
+
+
+def test_the_near_rows_of_protocol_3_say_to_train_again(fitted, tmp_path):
+    folder = tmp_path / "bundle"
+    fitted.save(folder)
+    (folder / "spread.npy").write_bytes((folder / "ranks.npy").read_bytes())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = manifest["files"] | {"spread.npy": manifest["files"]["ranks.npy"]}
+    (folder / "manifest.json").write_bytes(canonical_json({"protocol": 3, "files": files}))
+    with pytest.raises(BundleError, match="protocol 3, this version reads 1, 2, 4, 5") as raised:
+        open_bundle(folder)
+    assert raised.value.hint == "train again"
+    write_bundle(folder, fitted._fitted, replace=True)
+    assert open_bundle(folder).protocol == 5
 
 
 def test_contributions_name_the_column(fitted):
@@ -121,7 +167,9 @@ def test_of_a_sample_more_near_rows_count_than_of_all(fitted):
     assert fitted._fitted.neighbours.count == 2
     sampled = Autoencoder("auto", **SMALL, options={"reference_rows": 300}).fit(ROWS)
     assert sampled._fitted.neighbours.count == 12
-    assert sampled._fitted.judge.levels[1].weight == pytest.approx(1 - 300 / 900 / 4)
+    assert sampled._fitted.judge.near.residuals.weight == pytest.approx(1 - 300 / 900 / 4)
+    centroids = Autoencoder("auto", **SMALL, options={"reference": "centroids"}).fit(ROWS)
+    assert centroids._fitted.judge.near.residuals.weight == pytest.approx(1 - 1 / 5 / 4)
     given = Autoencoder("auto", **SMALL, options={"neighbours": 4}).fit(ROWS)
     assert given._fitted.neighbours.count == 4
 

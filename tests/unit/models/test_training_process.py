@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundle import open_bundle
+from models.bundle import bundle_hash, canonical_json, open_bundle
 from models.checks import check_detector
 from models.scoring import Scorer
 from schemas.dataset import Dataset
@@ -246,6 +247,17 @@ def test_a_training_starts_anew_where_the_earlier_detector_has_another_shape(pro
     other = process.train(request)
     assert other.bundle_hash == cold.bundle_hash
     assert open_bundle(other.bundle).detector["training"]["started_from"] is None
+
+
+def test_a_training_starts_anew_where_the_earlier_detector_is_of_a_version_that_nothing_reads(
+    process, trained, request_for, tmp_path
+):
+    shutil.copytree(trained[0].bundle, tmp_path / "old")
+    manifest = json.loads((tmp_path / "old" / "manifest.json").read_bytes())
+    (tmp_path / "old" / "manifest.json").write_bytes(canonical_json(manifest | {"protocol": 3}))
+    request = replace(request_for("anew", epochs=3), start=tmp_path / "old", start_hash=bundle_hash(tmp_path / "old"))
+    anew = process.train(request)
+    assert open_bundle(anew.bundle).detector["training"]["started_from"] is None
 
 
 def test_a_training_starts_from_no_bundle_but_the_one_on_record(process, trained, request_for):

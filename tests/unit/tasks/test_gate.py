@@ -94,10 +94,20 @@ def test_where_the_champion_loses_to_principal_components_too_they_do_not_keep_i
     decision = decide(fresher, champion=ChampionBundle(weak.folder, weak.hash))
     assert checks(decision)["holds against PCA"]
     assert decision.promote
-    (said,) = [check["observed"] for check in decision.checks if check["name"] == "holds against PCA"]
-    assert "the champion is behind them, too (0." in said
+    (said,) = [check["expected"] for check in decision.checks if check["name"] == "holds against PCA"]
+    assert "told, not judged: the champion is behind them, too (AUROC 0." in said
     strong = ChampionBundle(detector.folder, detector.hash)
     assert not checks(decide(fresher, champion=strong))["holds against PCA"]
+    (weak.folder / "model.onnx").write_bytes(b"changed")
+    assert not checks(decide(fresher, champion=ChampionBundle(weak.folder)))["holds against PCA"]
+
+
+def test_one_that_loses_to_both_is_refused_however_little_the_champion_is_ahead(decide, made, monkeypatch):
+    champion, weaker = made(rank=2), made("weaker", rank=1)
+    monkeypatch.setattr(gate, "PCA_MARGIN", 0.0)
+    monkeypatch.setattr(gate, "CHAMPION_MARGIN", 1.0)
+    decision = decide(weaker, champion=ChampionBundle(champion.folder, champion.hash))
+    assert [name for name, passed in checks(decision).items() if not passed] == ["holds against PCA"]
 
 
 def test_a_clearly_worse_challenger_loses_against_the_champion_and_the_champion_holds(decide, made, detector):
