@@ -234,6 +234,17 @@ def bundle_hash(folder: Path) -> str:
     return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
 
 
+def is_outdated(folder: Path) -> bool:
+    """Whether a bundle's manifest names a protocol that nothing reads any more; not whether it is whole."""
+    try:
+        _listed_files(folder, _read(folder, MANIFEST))
+    except OutdatedBundle:
+        return True
+    except BundleError:
+        return False
+    return False
+
+
 def open_bundle(folder: Path, expected_hash: str | None = None) -> Bundle:
     """Check a bundle as a whole, then read it.
 

@@ -51,7 +51,7 @@ def _let_rival_win(night: Night, trained: TrainingOutcome, decision: GateDecisio
     Not on a night that trains itself: its threshold would be that of rows which it learnt by heart.
     """
     from tasks.gate_rivals import make_champion_of
-    from tasks.promotion import record_decision
+    from tasks.promotion import no_one_scores, record_decision
     from tasks.training import register
 
     title, sample = decision.stronger, night.work / "window.parquet"
@@ -62,7 +62,7 @@ def _let_rival_win(night: Night, trained: TrainingOutcome, decision: GateDecisio
     tried = other.summary.model_copy(update={"candidates": trained.summary.candidates})
     other = replace(other, summary=tried)
     second = judged(night, other)
-    first = night.services.state.champion(night.dataset.name) is None
+    first = no_one_scores(night.services, night.dataset.name)
     if not (second.promote or (first and second.usable)):
         night.warnings.append(f"{title} finds more, but does not pass the gate: {'; '.join(second.reasons)}")
         return

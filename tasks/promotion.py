@@ -55,8 +55,18 @@ def champion_bundle(services: Services, name: str) -> ChampionBundle | None:
         return None
 
 
+def no_one_scores(services: Services, name: str) -> bool:
+    """Whether there is no champion, or one of an earlier version of Sereno whose bundle nothing reads any more."""
+    from models.bundle import is_outdated
+
+    if services.state.champion(name) is None:
+        return True
+    bundle = champion_bundle(services, name)
+    return bundle is not None and is_outdated(bundle.path)
+
+
 def becomes_champion(dataset: Dataset, decision: GateDecision, *, first: bool) -> bool:
-    """Whether a challenger becomes champion without a person; the first one need only be usable."""
+    """Whether a challenger becomes champion without a person; one that no other stands beside need only be usable."""
     if first:
         return decision.usable
     return decision.promote and dataset.detector.promotion == "auto"
@@ -86,7 +96,7 @@ def scoring_version(night: Night) -> ChosenVersion:
         return _chosen(night, before, reason=f"version {before} scored this night before")
     champion = night.services.state.champion(night.dataset.name)
     if night.trained is not None and night.decision is not None and night.challenger is not None:
-        first = champion is None
+        first = no_one_scores(night.services, night.dataset.name)
         said = in_words(night.decision, first=first)
         if becomes_champion(night.dataset, night.decision, first=first):
             if later_nights_are_done(night):
@@ -112,7 +122,7 @@ def record_decision(night: Night, *, promote: bool) -> None:
         return
     state, name, found = night.services.state, night.dataset.name, night.trained.bundle_hash
     champion = state.champion(name)
-    reason = in_words(night.decision, first=promote and champion is None)
+    reason = in_words(night.decision, first=promote and no_one_scores(night.services, name))
     action: Literal["promoted", "refused"] | None
     if promote:
         action = "promoted" if champion is None or champion.bundle_hash != found else None

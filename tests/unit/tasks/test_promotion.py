@@ -149,6 +149,19 @@ def test_a_first_challenger_that_is_unusable_is_refused_in_the_ledger_and_nobody
     assert registry.alias is None
 
 
+def test_a_champion_that_nothing_reads_any_more_keeps_no_usable_challenger_off(begin, services, registry):
+    crown(services, "1")
+    (registry.folder / "1").mkdir(parents=True)
+    (registry.folder / "1" / "manifest.json").write_text('{"protocol": 3, "files": {}}')
+    chosen = do(begin(WEAK))
+    assert (chosen.version, chosen.outcome.champion, chosen.outcome.promoted) == ("2", "2", True)
+    assert said(services)[-1] == ("promoted", "2")
+    crown(services, "1")
+    unusable = begin(UNUSABLE, challenger="3")
+    with pytest.raises(PromotionRefused, match="scores vary"):
+        scoring_version(unusable)
+
+
 def test_no_champion_and_a_training_that_failed_say_both(begin, services):
     with pytest.raises(TrainingFailed, match="no champion to score with, and training failed: out of steam"):
         scoring_version(begin(failure="out of steam"))
