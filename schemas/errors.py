@@ -10,6 +10,7 @@
     ├── LockedNight (RuntimeError)       6 another run holds this (dataset, date)
     ├── TrainingFailed (RuntimeError)    1 the training process ended without a detector
     ├── BundleError (ValueError)         1 a bundle that was changed, is incomplete or too new
+    │   └── OutdatedBundle               1 a bundle of a version that nothing reads any more
     ├── PromotionRefused (ValueError)    5 the gate, or the ledger, does not let a version be champion
     ├── LakeError (OSError)              1 the lake cannot be read or written
     └── StateError (RuntimeError)        1 the state database cannot be used

@@ -19,6 +19,7 @@ from schemas.errors import (
     LakeError,
     LockedNight,
     NoInput,
+    OutdatedBundle,
     PromotionRefused,
     SerenoError,
     StateError,
@@ -33,6 +34,7 @@ PASSING = [LakeError("away"), StateError("away"), OSError(28, "full"), Connectio
 STAYING = [
     BlockedNight("held"),
     BundleError("changed"),
+    OutdatedBundle("too old"),
     ConfigError("wrong"),
     ForbiddenAddress("not allowed"),
     LockedNight("held by another"),
