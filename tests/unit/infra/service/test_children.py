@@ -16,14 +16,17 @@ from infra.service.worker_child import ask_to_end
 
 def test_a_clock_that_cannot_begin_says_why_without_a_traceback(tmp_path):
     (tmp_path / "sereno.yaml").write_text("clustr: {}\n", encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "infra.service.clock_child", "-1", "1", "0"],
-        env={**os.environ, "SERENO_PROJECT": str(tmp_path)},
-        stdin=subprocess.PIPE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    kept, held = os.pipe()  # open to the end: a child whose input ends is done, whatever it was at
+    with os.fdopen(kept, "rb") as its_input, os.fdopen(held, "wb"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "infra.service.clock_child", "-1", "1", "0"],
+            env={**os.environ, "SERENO_PROJECT": str(tmp_path)},
+            stdin=its_input,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 2
     assert "clustr" in done.stderr
     assert "Traceback" not in done.stderr
